@@ -1,0 +1,1 @@
+"""Case -> value, limit, passed; one file per check."""

@@ -1,0 +1,1 @@
+"""Command line: arguments to one stage call, errors to exit codes."""

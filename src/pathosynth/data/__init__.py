@@ -1,0 +1,1 @@
+"""What flows between stages: volumes, label schemes, grids and case tables."""

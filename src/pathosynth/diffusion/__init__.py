@@ -1,0 +1,1 @@
+"""The diffusion engine: tensors only, no files but checkpoints."""

@@ -1,0 +1,1 @@
+"""Networks: what maps a noisy image and its condition to a prediction."""

@@ -1,0 +1,1 @@
+"""Labels -> image, one file per generator."""

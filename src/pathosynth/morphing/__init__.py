@@ -1,0 +1,1 @@
+"""The engine of the pathologies: displacement field, warp, measurement, exact targeting."""

@@ -1,0 +1,1 @@
+"""Labels -> sicker labels, one file per pathology."""

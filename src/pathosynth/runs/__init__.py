@@ -1,0 +1,1 @@
+"""One invocation: its configuration, its record on disk and the errors it may end with."""
