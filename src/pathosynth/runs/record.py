@@ -1,0 +1,222 @@
+"""The run record ``run.json``: what was asked, with what, and how every case ended.
+
+It is begun before the first case, rewritten whole after each one and completed at the end, so the same command
+again finds what is finished. It is the only output that differs between two runs with the same seed.
+"""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from pathosynth.runs.errors import ConfigError, InputError
+from pathosynth.runs.files import json_text, sha256, write_text
+
+Outcome = Literal["done", "failed", "rejected"]
+
+FILE_NAME = "run.json"
+FORMAT = 1
+PACKAGES = ("pathosynth", "numpy", "scipy", "nibabel", "torch", "monai")
+"""Whose versions are recorded; read from their metadata, none is imported."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """An open run record.
+
+    Attributes:
+        path: OUT/run.json.
+        content: what stands in the file; `cases` maps a case to its outcome, message and facts.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+    @classmethod
+    def begin(
+        cls, out: Path, command: str, config: dict[str, Any], seed: int, inputs: Sequence[Path], *,
+        device: str = "cpu", overwrite: bool = False,
+    ) -> "RunRecord":  # fmt: skip
+        """Open the record of a folder: a new one, or the older one of the same command, config, seed and inputs.
+
+        Args:
+            out: output folder, made when missing.
+            command: name of the stage.
+            config: resolved settings, JSON-able.
+            seed: seed of the run.
+            inputs: files read; their SHA-256 is kept. One that changed since the older run is refused, a new one is
+                not, because finished cases do not depend on it.
+            device: where the run computes, as text.
+            overwrite: drop an older record and the files it lists.
+
+        Raises:
+            ConfigError: the folder holds another run, or files of unknown origin, and `overwrite` is false.
+        """
+        asked = json.loads(json_text({"command": command, "config": config, "seed": seed}))
+        hashes = {str(path.resolve()): sha256(path) for path in inputs}
+        older = read_record(out)
+        if overwrite:
+            _remove_outputs(out, older)
+            older = None
+        elif older is None and out.is_dir() and any(out.iterdir()):
+            raise ConfigError(
+                f"{out}: expected an empty folder or one with a {FILE_NAME}, found other files. {_WAY_OUT}"
+            )
+        elif older is not None:
+            _refuse_other_run(out, older, asked, hashes)
+        past = older or {}
+        content = {
+            "format": FORMAT,
+            "status": "running",
+            **asked,
+            "device": device,
+            "commit": _commit(),
+            "versions": _versions(),
+            "started": past.get("started", _now()),
+            "ended": None,
+            "resumed": past.get("resumed", 0) + (older is not None),
+            "inputs": past.get("inputs", {}) | hashes,
+            "cases": past.get("cases", {}),
+        }
+        record = cls(out / FILE_NAME, content)
+        record._write()
+        return record
+
+    def done(self, case: str) -> bool:
+        """Whether a case is finished, kept or rejected, so that it need not be run again; failed ones are retried."""
+        return self.content["cases"].get(case, {}).get("outcome") in ("done", "rejected")
+
+    def finish_case(self, case: str, outcome: Outcome = "done", message: str = "", **facts: Any) -> None:
+        """Write down how a case ended; call it after the case's files are complete.
+
+        Args:
+            case: identifier in the case table.
+            outcome: done, failed or rejected.
+            message: why, for failed and rejected ones.
+            **facts: anything JSON-able; `files` (paths relative to OUT) lets ``--overwrite`` remove them later.
+        """
+        self.content["cases"][case] = {"outcome": outcome, "message": message, "ended": _now(), **facts}
+        self._write()
+
+    def facts(self, case: str) -> dict[str, Any]:
+        """What was written down for a finished case.
+
+        Raises:
+            KeyError: the case has no entry.
+        """
+        return dict(self.content["cases"][case])
+
+    def counts(self) -> dict[str, int]:
+        """Number of cases per outcome; all three outcomes are present."""
+        found = Counter(entry["outcome"] for entry in self.content["cases"].values())
+        return {outcome: found[outcome] for outcome in ("done", "rejected", "failed")}
+
+    def complete(self, **facts: Any) -> None:
+        """Close the record: status "complete", or "some failed" when a case did."""
+        status = "some failed" if self.counts()["failed"] else "complete"
+        self.content.update(status=status, ended=_now(), **facts)
+        self._write()
+
+    def discard(self) -> None:
+        """Take the record back because nothing was made: remove it, and its folder when that is empty."""
+        self.path.unlink(missing_ok=True)
+        if not any(self.path.parent.iterdir()):
+            self.path.parent.rmdir()
+
+    def _write(self) -> None:
+        write_text(self.path, json_text(self.content))
+
+
+_WAY_OUT = "Choose another --output, or give --overwrite to replace what an earlier run made there."
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Content of a folder's run record, or None where there is none.
+
+    Raises:
+        InputError: the file is not a run record.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] == FORMAT and isinstance(content["cases"], dict):
+            return dict(content)
+        found = f"format {content['format']!r}"
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"{type(error).__name__}: {error}"
+    raise InputError(
+        f"{path}: expected a run record of format {FORMAT}, found {found}. Move it away or choose another --output."
+    )
+
+
+def _refuse_other_run(out: Path, older: dict[str, Any], asked: dict[str, Any], hashes: dict[str, str]) -> None:
+    differences = list(_differences(older, asked))
+    changed = [path for path, value in hashes.items() if older["inputs"].get(path, value) != value]
+    differences += [f"{path} has changed since" for path in changed]
+    if differences:
+        raise ConfigError(f"{out} holds another run: {'; '.join(differences[:6])}. {_WAY_OUT}")
+
+
+def _differences(older: Any, asked: Any, where: str = "") -> list[str]:
+    if isinstance(older, dict) and isinstance(asked, dict):
+        keys = sorted({*older, *asked} if where else asked)
+        return [
+            text
+            for key in keys
+            for text in _differences(older.get(key), asked.get(key), f"{where}.{key}" if where else key)
+        ]
+    return [] if older == asked else [f"{where} was {older!r}, now {asked!r}"]
+
+
+def _remove_outputs(out: Path, older: dict[str, Any] | None) -> None:
+    """Remove the files an older record lists, and folders left empty; never anything else, nor outside `out`."""
+    root = out.resolve()
+    for entry in (older or {"cases": {}})["cases"].values():
+        for name in entry.get("files", []):
+            path = (root / name).resolve()
+            if path.is_relative_to(root):
+                path.unlink(missing_ok=True)
+                _remove_empty_parents(path.parent, root)
+
+
+def _remove_empty_parents(folder: Path, root: Path) -> None:
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """Commit of the source this package runs from, where it runs from a checkout; None for a release."""
+    git = Path(__file__).resolve().parents[3] / ".git"
+    try:
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        reference = head.removeprefix("ref: ")
+        if reference == head:
+            return head
+        if (git / reference).is_file():
+            return (git / reference).read_text(encoding="utf-8").strip()
+        packed = (git / "packed-refs").read_text(encoding="utf-8").splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {reference}")), None)
+    except OSError:
+        return None

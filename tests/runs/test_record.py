@@ -1,0 +1,139 @@
+"""The run record survives crashes, resumes the same run and refuses another one."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pathosynth.runs import files
+from pathosynth.runs.errors import ConfigError, InputError
+from pathosynth.runs.record import RunRecord, read_record
+
+CONFIG = {"severity": {"atrial_width_mm": 18.0}, "scheme": "kcl8"}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "cases.csv"
+    path.write_text("case\na\n")
+    return path
+
+
+def begin(out: Path, table: Path, config: dict = CONFIG, seed: int = 1, **options: bool) -> RunRecord:
+    return RunRecord.begin(out, "morph", config, seed, [table], **options)
+
+
+def test_record_keeps_what_was_asked_and_the_inputs_digest(tmp_path: Path, table: Path) -> None:
+    begin(tmp_path / "out", table)
+    content = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (content["command"], content["config"], content["seed"]) == ("morph", CONFIG, 1)
+    assert content["status"] == "running"
+    assert content["ended"] is None
+    assert content["inputs"] == {str(table.resolve()): hashlib.sha256(table.read_bytes()).hexdigest()}
+    assert content["versions"]["numpy"]
+
+
+def test_same_run_again_keeps_finished_cases_and_retries_failed_ones(tmp_path: Path, table: Path) -> None:
+    first = begin(tmp_path / "out", table)
+    first.finish_case("a", volume_ml=3.5)
+    first.finish_case("b", "rejected", "blurred")
+    first.finish_case("c", "failed", "torn")
+    again = begin(tmp_path / "out", table)
+    assert [again.done(case) for case in "abcd"] == [True, True, False, False]
+    assert again.facts("a")["volume_ml"] == 3.5
+    assert again.content["resumed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "seed", "named"),
+    [
+        ({**CONFIG, "severity": {"atrial_width_mm": 12.0}}, 1, "config.severity.atrial_width_mm was 18.0, now 12.0"),
+        ({**CONFIG, "extra": True}, 1, "config.extra"),
+        ({"severity": CONFIG["severity"]}, 1, "config.scheme"),
+        (CONFIG, 2, "seed was 1, now 2"),
+    ],
+)
+def test_another_run_in_the_same_folder_is_refused_and_changes_nothing(
+    tmp_path: Path, table: Path, config: dict, seed: int, named: str
+) -> None:
+    begin(tmp_path / "out", table).finish_case("a")
+    before = (tmp_path / "out" / "run.json").read_bytes()
+    with pytest.raises(ConfigError, match="--overwrite") as caught:
+        begin(tmp_path / "out", table, config, seed)
+    assert named in str(caught.value)
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
+def test_changed_input_is_refused_and_a_new_one_is_not(tmp_path: Path, table: Path) -> None:
+    begin(tmp_path / "out", table).finish_case("a")
+    other = tmp_path / "b.txt"
+    other.write_text("new")
+    more = RunRecord.begin(tmp_path / "out", "morph", CONFIG, 1, [table, other])
+    assert more.done("a")
+    table.write_text("case\nz\n")
+    with pytest.raises(ConfigError, match=r"cases\.csv has changed"):
+        begin(tmp_path / "out", table)
+
+
+def test_overwrite_removes_listed_files_and_nothing_else(tmp_path: Path, table: Path) -> None:
+    out = tmp_path / "out"
+    record = begin(out, table)
+    for name in ("sub-a/anat/x.txt", "notes.txt", "../outside.txt"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("kept?")
+    record.finish_case("a", files=["sub-a/anat/x.txt", "../outside.txt"])
+    again = begin(out, table, seed=2, overwrite=True)
+    assert not again.done("a")
+    assert sorted(path.name for path in out.iterdir()) == ["notes.txt", "run.json"]
+    assert (tmp_path / "outside.txt").read_text() == "kept?"
+
+
+def test_folder_of_unknown_origin_is_refused(tmp_path: Path, table: Path) -> None:
+    with pytest.raises(ConfigError, match="found other files"):
+        begin(tmp_path, table)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.csv"]
+
+
+def test_damaged_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"format": 1, "cas')
+    with pytest.raises(InputError, match="expected a run record"):
+        read_record(tmp_path)
+
+
+def test_status_at_the_end_names_failures(tmp_path: Path, table: Path) -> None:
+    record = begin(tmp_path / "out", table)
+    record.finish_case("a")
+    record.complete()
+    assert record.content["status"] == "complete"
+    record.finish_case("b", "failed", "torn")
+    record.complete()
+    assert record.content["status"] == "some failed"
+    assert record.counts() == {"done": 1, "rejected": 0, "failed": 1}
+
+
+def test_discard_leaves_no_trace(tmp_path: Path, table: Path) -> None:
+    begin(tmp_path / "out", table).discard()
+    assert not (tmp_path / "out").exists()
+
+
+def test_crash_while_writing_leaves_the_older_record(
+    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = begin(tmp_path / "out", table)
+    before = record.path.read_bytes()
+
+    def crash(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(OSError, match="No space"):
+        record.finish_case("a")
+    assert record.path.read_bytes() == before
+    assert [path.name for path in record.path.parent.iterdir()] == ["run.json"]
+
+
+def test_numbers_json_cannot_hold_are_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        files.json_text({"width_mm": float("nan")})
