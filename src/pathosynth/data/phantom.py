@@ -24,7 +24,7 @@ _NOISE_CELLS = 48
 _LATERAL_VENTRICLE = ((5.5, 25, 1, 2.0), (6, 21, 3.5, 3.2), (5.8, 14, 7, 3.2), (7.5, 4, 9, 3.1), (11, -6, 6, 3.4),
                       (14.5, -13, 0, 3.9), (15.5, -22, -4, 3.5), (14, -30, -6, 2.3))  # fmt: skip
 _TEMPORAL_HORN = ((14.5, -13, 0, 3.2), (19, -7, -7, 2.0), (22, 1, -13, 1.7), (22, 8, -15, 1.5))
-_AQUEDUCT = ((0, 3, -4, 1.3), (0, -3, -9, 1.3), (0, -7, -15, 1.4))
+_AQUEDUCT = ((0, 3, -4, 1.3), (0, 0.5, -9, 1.3), (0, -2.5, -13, 1.4), (0, -6.5, -18, 1.6))
 _STEM = ((0, 6, -6, 7.5), (0, 3, -12, 7.2), (0, 0.5, -20, 7.4), (0, -3, -29, 5.2), (0, -6, -38, 4.0), (0, -8, -43, 3.6))
 
 
@@ -172,7 +172,7 @@ def _paint(head: _Head, points: np.ndarray, spacing_mm: float) -> np.ndarray:
     labels[stem & (labels != DEEP_GREY)] = BRAINSTEM
     labels[cerebellum] = CEREBELLUM
     labels[_arch(points) < 0] = CALLOSUM
-    away_from_csf = _near(labels == EXTERNAL_CSF, 1.9, spacing_mm) | (labels == 0)
+    away_from_csf = _near(labels == EXTERNAL_CSF, max(1.3, spacing_mm), spacing_mm) | (labels == 0)
     labels[_ventricles(head, points, mirrored) & ~away_from_csf & (labels != CALLOSUM)] = VENTRICLES
     return labels
 
@@ -192,9 +192,7 @@ def _arch(points: np.ndarray) -> np.ndarray:
     """Signed distance, roughly, to the corpus callosum: an arch 2.8 mm thick and 15 mm wide, open below."""
     radius, angle = _arch_angle(points)
     across = np.abs(radius - 1) * 15.0 - 1.4
-    return np.maximum.reduce(
-        [across, np.abs(points[0]) - 7.5, np.where(angle > 0.0, -1, 1)]
-    )
+    return np.maximum.reduce([across, np.abs(points[0]) - 7.5, np.where(angle > 0.0, -1, 1)])
 
 
 def _core(points: np.ndarray) -> np.ndarray:
@@ -206,8 +204,8 @@ def _core(points: np.ndarray) -> np.ndarray:
 
 def _cerebellum(mirrored: np.ndarray) -> np.ndarray:
     """Two hemispheres and the vermis, with shallow folia; signed distance."""
-    lobe = _ellipsoid(mirrored, (9.5, -14, -24.5), (11.5, 10.5, 9.0))
-    vermis = _ellipsoid(mirrored, (0, -14.5, -22.5), (7.5, 9.0, 9.5))
+    lobe = _ellipsoid(mirrored, (9.5, -13, -24), (11.5, 10.0, 8.8))
+    vermis = _ellipsoid(mirrored, (0, -13, -22.5), (7.5, 9.0, 9.5))
     return _blend(lobe, vermis, 3.0) + 0.35 * np.sin(mirrored[2] * 1.9)
 
 
@@ -269,11 +267,11 @@ def _ventricles(head: _Head, points: np.ndarray, mirrored: np.ndarray) -> np.nda
     radius, _ = _arch_angle(points)
     cavum = (radius < 0.88) & (points[2] > 4.0) & (mirrored[0] < 4.5)
     third = (mirrored[0] < 1.5) & (_ellipsoid(points, (0, 8, -1), (99, 10, 8.0)) < 0)
-    fourth = _ellipsoid(points, (0, -8.5, -21), (4.2, 2.6, 5.5)) < 0
+    fourth = _ellipsoid(points, (0, -7.6, -21), (4.2, 2.7, 5.5)) < 0
     return horns | cavum | third | fourth | (_tube(points, _AQUEDUCT) < 0)
 
 
-def _without_specks(labels: np.ndarray, smallest: float = 0.05) -> np.ndarray:
+def _without_specks(labels: np.ndarray, smallest: float = 0.02) -> np.ndarray:
     """Give pieces (6-connected) below the share `smallest` of their label's largest piece to the nearest kept label."""
     stray = np.zeros(labels.shape, bool)
     for value in range(int(labels.max()) + 1):
