@@ -17,8 +17,8 @@ class Request:
         labels: (I, J, K) unsigned integers in RAS orientation, 0 is background.
         scheme: legend of the labels.
         spacing_mm: voxel edge lengths.
-        parent_image: (I, J, K) float32 image of the unmorphed case on the same grid, scaled as `data.intensity` does; None
-            where there is none.
+        parent_image: (I, J, K) float32 image of the unmorphed case on the same grid, scaled as `data.intensity` does;
+            None where there is none.
         displacement: (3, I, J, K) float32 backward displacement in voxels, morphed(x) = parent(x + displacement(x));
             None where the labels were not morphed from a parent.
     """

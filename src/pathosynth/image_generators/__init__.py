@@ -1,7 +1,7 @@
 """Labels -> image, one file per generator.
 
-A generator is a module with `Config` and `generate(model, requests, seeds)`, and `train` where it learns. It is imported
-when asked for, because some need torch.
+A generator is a module with `Config` and `generate(model, requests, seeds)`, and `train` where it learns. It is
+imported when asked for, because some need torch.
 """
 
 import importlib

@@ -46,8 +46,8 @@ def _carry(config: Config, request: Request) -> np.ndarray:
     if request.parent_image is None or request.displacement is None:
         missing = "parent image" if request.parent_image is None else "displacement"
         raise InputError(
-            f"Image generator 'carried': expected a parent image and a displacement with every case, found no {missing}. "
-            "Use cases made by morph from cases with images, or another generator, e.g. gaussian_mixture."
+            f"Image generator 'carried': expected a parent image and a displacement for every case, "
+            f"found no {missing}. Use cases made by morph from cases with images, or another generator, e.g. gaussian_mixture."
         )
     parent, displacement = request.parent_image, request.displacement
     image = warp_image(parent, displacement, order=1 if config.interpolation == "linear" else 3)
@@ -72,8 +72,8 @@ def _fill(image: np.ndarray, covered: np.ndarray, request: Request) -> np.ndarra
         known = here & covered
         if not known.any():
             raise InputError(
-                f"Image generator 'carried': label {value} ({request.scheme[int(value)].name}) lies wholly outside the parent "
-                "image. Check that the parent image and labels belong together, or set fill_exposed = false."
+                f"Image generator 'carried': label {value} ({request.scheme[int(value)].name}) lies wholly outside the "
+                "parent image. Check that the parent image and labels belong together, or set fill_exposed = false."
             )
         box = ndimage.find_objects(here.astype(np.uint8))[0]
         nearest = ndimage.distance_transform_edt(~known[box], return_distances=False, return_indices=True)

@@ -47,27 +47,27 @@ T2W_FETAL: dict[str, Contrast] = {
     "corpus_callosum": Contrast(mean=0.17, between=0.02, within=0.06),
     "other": Contrast(mean=0.30, between=0.05, within=0.08),
 }
-"""T2-weighted fetal brain, by label name or else by tissue; rounded from `measure_contrast` on the CC0 spina bifida atlas."""
+"""T2-weighted fetal brain, by label name or else by tissue; `measure_contrast` on the CC0 spina bifida atlas, rounded."""
 
 
 class Config(BaseConfig):
     """What the images look like. Lengths in mm, intensities in units of the robust range."""
 
     contrast: str = "t2w_fetal"
-    """"t2w_fetal", "random" (every label drawn between 0.05 and 1), or the path of a JSON table from `measure_contrast`."""
+    """One of t2w_fetal, random (every label drawn from 0.05 to 1), or the path of a JSON table by `measure_contrast`."""
     subclasses: int = pydantic.Field(4, ge=1, le=16)
     """Patches of different mean intensity every tissue is split into; they lie where smooth random fields win."""
     subclass_size_mm: float = pydantic.Field(6.0, gt=0)
     """Typical size of a patch."""
-    subclass_share: float = pydantic.Field(0.5, ge=0, le=1)
+    subclass_share: float = pydantic.Field(0.75, ge=0, le=1)
     """Share of a tissue's inner variance that lies between its subclasses; the rest is texture."""
-    texture_size_mm: float = pydantic.Field(1.2, gt=0)
+    texture_size_mm: float = pydantic.Field(2.0, gt=0)
     """Full width at half maximum of the texture's grain."""
     bias: float = pydantic.Field(0.06, ge=0, le=1)
     """Standard deviation of the logarithm of the smooth multiplicative field of the coils."""
     bias_size_mm: float = pydantic.Field(50.0, gt=0)
     """Correlation length of that field."""
-    blur_mm: float = pydantic.Field(1.0, ge=0)
+    blur_mm: float = pydantic.Field(1.2, ge=0)
     """Full width at half maximum of the point spread, the same in all directions."""
     slice_thickness_mm: float = pydantic.Field(0.0, ge=0)
     """Simulates an acquisition in slices this thick along a random axis, resampled to the grid; 0 for none."""
@@ -157,8 +157,8 @@ def _contrast_table(name_or_path: str) -> Mapping[str, Contrast]:
         return {name: Contrast.model_validate(entry) for name, entry in table.items()}
     except (OSError, UnicodeDecodeError, AttributeError, ValueError) as error:
         raise ConfigError(
-            f"contrast = '{name_or_path}': expected t2w_fetal, random, or a JSON file with mean, between and within for each "
-            f"label, found: {error}. Make one with measure_contrast."
+            f"contrast = '{name_or_path}': expected t2w_fetal, random, or a JSON file with mean, between and within "
+            f"for each label, found: {error}. Make one with measure_contrast."
         ) from None
 
 
