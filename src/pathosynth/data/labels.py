@@ -112,7 +112,7 @@ class LabelScheme(pydantic.BaseModel):
         check_values(labels, self)
         table = np.zeros(max(self.values) + 1, dtype=np.uint8)
         table[list(self.values)] = np.arange(1, len(self.values) + 1)
-        return table[labels]
+        return np.asarray(table[labels])
 
 
 def check_values(labels: np.ndarray, scheme: LabelScheme, where: str = "label map") -> None:
@@ -132,7 +132,9 @@ def check_values(labels: np.ndarray, scheme: LabelScheme, where: str = "label ma
         )
 
 
-def remap_labels(labels: np.ndarray, mapping: Mapping[int, int], *, others: Literal["error", "keep", "zero"]) -> np.ndarray:
+def remap_labels(
+    labels: np.ndarray, mapping: Mapping[int, int], *, others: Literal["error", "keep", "zero"]
+) -> np.ndarray:
     """Replace label values by an explicit table.
 
     Args:
@@ -149,11 +151,11 @@ def remap_labels(labels: np.ndarray, mapping: Mapping[int, int], *, others: Lite
     found = np.unique(labels)
     missing = [int(v) for v in found if int(v) not in mapping and v != 0]
     if missing and others == "error":
-        raise InputError(f"Label values {missing} are not in the remapping table {dict(mapping)}. Add them to the table.")
+        raise InputError(f"Label values {missing} are not in the remapping table {dict(mapping)}. Add them to it.")
     table = np.zeros(int(found.max(initial=0)) + 1, dtype=np.int64)
     for value in found:
         table[int(value)] = mapping.get(int(value), int(value) if others == "keep" else 0)
-    return table[labels].astype(np.min_scalar_type(int(table.max(initial=0))))
+    return np.asarray(table.astype(np.min_scalar_type(int(table.max(initial=0))))[labels])
 
 
 def scheme_names() -> list[str]:
