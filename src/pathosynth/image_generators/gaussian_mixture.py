@@ -47,17 +47,17 @@ T2W_FETAL: dict[str, Contrast] = {
     "corpus_callosum": Contrast(mean=0.17, between=0.02, within=0.06),
     "other": Contrast(mean=0.30, between=0.05, within=0.08),
 }
-"""T2-weighted fetal brain, by label name or else by tissue; `measure_contrast` on the CC0 spina bifida atlas, rounded."""
+"""T2-weighted fetal brain, by label name or else by tissue; `measure_contrast` on a CC0 spina bifida atlas, rounded."""
 
 
 class Config(BaseConfig):
     """What the images look like. Lengths in mm, intensities in units of the robust range."""
 
     contrast: str = "t2w_fetal"
-    """One of t2w_fetal, random (every label drawn from 0.05 to 1), or the path of a JSON table by `measure_contrast`."""
+    """One of t2w_fetal, random (each label drawn from 0.05 to 1), or the path of a JSON table of `measure_contrast`."""
     subclasses: int = pydantic.Field(4, ge=1, le=16)
     """Patches of different mean intensity every tissue is split into; they lie where smooth random fields win."""
-    subclass_size_mm: float = pydantic.Field(6.0, gt=0)
+    subclass_size_mm: float = pydantic.Field(8.0, gt=0)
     """Typical size of a patch."""
     subclass_share: float = pydantic.Field(0.75, ge=0, le=1)
     """Share of a tissue's inner variance that lies between its subclasses; the rest is texture."""
