@@ -1,0 +1,159 @@
+"""The `fast` network: a small 3D U-Net behind a space-to-depth stem, with a full-resolution head.
+
+Choices that matter, each measured on fetal T2w atlases (see ``benchmarks/results.md``):
+
+* **Space-to-depth stem.** Blocks of f^3 voxels become channels, so the trunk works on f^3 times fewer positions.
+* **Normalisation per voxel** (RMS over channels) instead of GroupNorm: its result does not depend on the field of
+  view, so a network trained on crops computes the same on a whole volume.
+* **Full-resolution head.** Two thin convolutions at voxel size see the noisy image and the labels, which removes the
+  block pattern a bare depth-to-space output leaves.
+* **The condition enters through its own stem**, a linear map of labels and positions that depends neither on noise
+  nor on time: it is computed once per label map and reused by every step (`encode_condition`).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 the name every torch user expects
+from torch import Tensor, nn
+
+
+def space_to_depth(x: Tensor, factor: int) -> Tensor:
+    """(B, C, I, J, K) -> (B, C f^3, I/f, J/f, K/f); every voxel is kept."""
+    b, c, i, j, k = x.shape
+    f = factor
+    x = x.reshape(b, c, i // f, f, j // f, f, k // f, f)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * f**3, i // f, j // f, k // f)
+
+
+def depth_to_space(x: Tensor, factor: int) -> Tensor:
+    """(B, C f^3, I, J, K) -> (B, C, I f, J f, K f), the inverse of `space_to_depth`."""
+    b, c, i, j, k = x.shape
+    f = factor
+    x = x.reshape(b, c // f**3, f, f, f, i, j, k)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // f**3, i * f, j * f, k * f)
+
+
+def time_features(t: Tensor, width: int) -> Tensor:
+    """Sines and cosines of t in [0, 1] at geometrically spaced frequencies. (B,) -> (B, width)."""
+    frequencies = torch.exp(torch.linspace(0.0, 6.0, width // 2, device=t.device))
+    angles = t[:, None] * frequencies[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class ChannelNorm(nn.Module):
+    """Root-mean-square over the channels of each voxel, times a learned gain (Zhang & Sennrich 2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, I, J, K) -> the same shape."""
+        last = x.permute(0, 2, 3, 4, 1)
+        return F.rms_norm(last, (x.shape[1],), self.gain.to(x.dtype)).permute(0, 4, 1, 2, 3)
+
+
+class ResidualBlock(nn.Module):
+    """Norm-SiLU-conv twice around a skip; time scales and shifts the second normalisation."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = ChannelNorm(inputs), ChannelNorm(outputs)
+        self.conv1 = nn.Conv3d(inputs, outputs, 3, padding=1)
+        self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
+        self.modulation = nn.Linear(embedding, 2 * outputs)
+        self.skip = nn.Conv3d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, inputs, I, J, K), (B, embedding) -> (B, outputs, I, J, K)."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.modulation(embedding)[:, :, None, None, None].chunk(2, dim=1)
+        out: Tensor = self.skip(x) + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        return out
+
+
+class LabelUNet(nn.Module):
+    """Noisy image + label condition + time -> prediction of the same size.
+
+    Args:
+        fine_channels: channels of the condition at voxel size (one-hot labels first, then distance maps).
+        head_channels: how many of them, from the first, the full-resolution head sees (the one-hot labels).
+        coarse_channels: channels of the condition at block size (positions, brain size).
+        factor: edge of the space-to-depth block, in voxels.
+        width: channels of the highest level.
+        multipliers: channels of each level, in units of `width`.
+        blocks: residual blocks per level on the way down and on the way up.
+        head_width: channels of the full-resolution head.
+    """
+
+    def __init__(
+        self,
+        *,
+        fine_channels: int,
+        head_channels: int,
+        coarse_channels: int,
+        factor: int = 2,
+        width: int = 32,
+        multipliers: Sequence[int] = (1, 2, 4),
+        blocks: int = 2,
+        head_width: int = 16,
+        embedding: int = 128,
+    ) -> None:
+        super().__init__()
+        self.factor, self.head_channels = factor, head_channels
+        self.multiple = factor * 2 ** (len(multipliers) - 1)
+        widths = [width * m for m in multipliers]
+        cells = factor**3
+        self.time = nn.Sequential(nn.Linear(64, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        self.stem_image = nn.Conv3d(cells, width, 3, padding=1)
+        self.stem_condition = nn.Conv3d(cells * fine_channels + coarse_channels, width, 3, padding=1, bias=False)
+        self.down = nn.ModuleList(nn.ModuleList(ResidualBlock(w, w, embedding) for _ in range(blocks)) for w in widths)
+        self.shrink = nn.ModuleList(nn.Conv3d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.grow = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, stride=2) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(
+            nn.ModuleList(ResidualBlock(2 * w if n == 0 else w, w, embedding) for n in range(blocks))
+            for w in widths[:-1]
+        )
+        self.out_norm = ChannelNorm(width)
+        features = 8
+        self.out = nn.Conv3d(width, features * cells, 3, padding=1)
+        seen = features + 1 + head_channels
+        self.head_linear = nn.Conv3d(seen, 1, 1)
+        self.head1 = nn.Conv3d(seen, head_width, 3, padding=1)
+        self.head2 = nn.Conv3d(head_width, 1, 3, padding=1)
+
+    def encode_condition(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, fine, I, J, K) and (B, coarse, I/f, J/f, K/f) -> the (labels, features) that `forward` needs."""
+        features = self.stem_condition(torch.cat([space_to_depth(fine, self.factor), coarse], dim=1))
+        return fine[:, : self.head_channels], features
+
+    def forward(self, x_t: Tensor, t: Tensor, condition: tuple[Tensor, Tensor]) -> Tensor:
+        """(B, 1, I, J, K) at time t (B,) -> (B, 1, I, J, K); sides must be multiples of `self.multiple`."""
+        labels, features = condition
+        embedding = self.time(time_features(t, 64))
+        h = self.stem_image(space_to_depth(x_t, self.factor)) + features
+        skips = []
+        for level, blocks in enumerate(self.down):
+            for block in cast(Iterable[ResidualBlock], blocks):
+                h = block(h, embedding)
+            if level < len(self.shrink):
+                skips.append(h)
+                h = self.shrink[level](h)
+        for level in reversed(range(len(self.shrink))):
+            h = torch.cat([self.grow[level](h), skips.pop()], dim=1)
+            for block in cast(Iterable[ResidualBlock], self.up[level]):
+                h = block(h, embedding)
+        h = depth_to_space(self.out(F.silu(self.out_norm(h))), self.factor)
+        h = torch.cat([h, x_t, labels], dim=1)
+        out: Tensor = self.head_linear(h) + self.head2(F.silu(self.head1(h)))
+        return out
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of trained numbers."""
+    return sum(math.prod(p.shape) for p in network.parameters())

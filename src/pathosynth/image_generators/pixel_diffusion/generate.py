@@ -1,0 +1,156 @@
+"""Labels to images with a trained model."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import scipy.ndimage as ndi
+import torch
+from torch import Tensor
+
+from pathosynth.data.grid import resample_labels
+from pathosynth.data.labels import LabelScheme, remap_labels
+from pathosynth.data.requests import Request
+from pathosynth.data.volume import Spacing, Volume
+from pathosynth.diffusion.objective import to_x0
+from pathosynth.diffusion.randomness import generator
+from pathosynth.diffusion.sample import Method, sample
+from pathosynth.image_generators.pixel_diffusion.condition import (
+    analyse,
+    block_positions,
+    coarse_channels,
+    fine_channels,
+)
+from pathosynth.image_generators.pixel_diffusion.crops import MARGIN_VOXELS, from_model_range
+from pathosynth.image_generators.pixel_diffusion.model import Model, build_schedule, use_bf16
+from pathosynth.runs.errors import InputError
+
+SPACING_TOLERANCE = 0.05
+"""Relative difference of voxel size up to which labels are rendered on their own grid.
+
+Beyond it they are resampled to the model's and the image is brought back. Training crops are scaled by more than this.
+"""
+
+
+def generate(
+    model: Model,
+    requests: Sequence[Request],
+    seeds: Sequence[int],
+    *,
+    steps: int | None = None,
+    method: str | None = None,
+) -> list[np.ndarray]:
+    """Render one image per request.
+
+    Args:
+        model: from `load_model`.
+        requests: label maps; their scheme is remapped to the model's by its explicit table when they differ.
+        seeds: one per request; the image depends on labels and seed, not on its neighbours in the list.
+        steps: sampler steps instead of the model's own.
+        method: sampler instead of the model's own.
+
+    Returns:
+        (I, J, K) float32 images on the grids of the requests, 0 outside the labels and about 0..1 inside.
+
+    Raises:
+        InputError: a label scheme the model does not know, or no labelled voxel.
+    """
+    return [_render(model, one, seed, steps, method) for one, seed in zip(requests, seeds, strict=True)]
+
+
+def _render(model: Model, request: Request, seed: int, steps: int | None, method: str | None) -> np.ndarray:
+    labels = labels_for(request.labels, request.scheme, model.scheme)
+    if not labels.any():
+        raise InputError("Image generation: expected labelled voxels, found background only. Check the label map.")
+    ratios = np.array(request.spacing_mm) / model.spacing_mm
+    if np.abs(ratios - 1).max() <= SPACING_TOLERANCE:
+        return _render_on_grid(model, labels, request.spacing_mm, seed, steps, method)
+    grid = resample_labels(Volume(labels, np.diag([*request.spacing_mm, 1.0])), model.spacing_mm)
+    image = _render_on_grid(model, grid.array, grid.spacing_mm, seed, steps, method)
+    to_grid = np.linalg.inv(grid.affine) @ np.diag([*request.spacing_mm, 1.0])
+    smooth = [max(0.0, 0.5 * (r - 1)) for r in ratios]  # coarser output: blur first, against aliasing
+    back = ndi.affine_transform(
+        ndi.gaussian_filter(image, smooth), to_grid[:3, :3], to_grid[:3, 3], labels.shape, order=1, mode="nearest"
+    )
+    return np.where(labels > 0, back, 0).astype(np.float32)
+
+
+def labels_for(labels: np.ndarray, scheme: LabelScheme, wanted: LabelScheme) -> np.ndarray:
+    """Labels in the model's scheme, by the explicit table of their own scheme.
+
+    Raises:
+        InputError: there is no such table, or a value is not in the scheme.
+    """
+    if scheme.name == wanted.name:
+        return labels
+    if wanted.name not in scheme.to:
+        raise InputError(
+            f"This model was trained on labels of scheme '{wanted.name}', the label map is in '{scheme.name}', and there is no "
+            f"remapping between them. Add a table [to.{wanted.name}] to {scheme.path or 'the scheme'}."
+        )
+    return remap_labels(labels, scheme.to[wanted.name], others="error")
+
+
+def _render_on_grid(
+    model: Model,
+    labels: np.ndarray,
+    spacing_mm: Spacing,
+    seed: int,
+    steps: int | None,
+    method: str | None,
+) -> np.ndarray:
+    """Crop to the brain, pad to a size the network takes, sample, paste back."""
+    found = np.argwhere(labels > 0)
+    low, high = found.min(axis=0) - MARGIN_VOXELS, found.max(axis=0) + 1 + MARGIN_VOXELS
+    size = -(-(high - low) // model.network.multiple) * model.network.multiple
+    inside = tuple(slice(max(0, a), min(n, a + s)) for a, s, n in zip(low, size, labels.shape, strict=True))
+    pad = [(max(0, -a), max(0, a + s - n)) for a, s, n in zip(low, size, labels.shape, strict=True)]
+    cropped = np.pad(labels[inside], pad)
+    values = _sample_crop(model, cropped, spacing_mm, seed, steps, method)
+    values = np.where(cropped > 0, from_model_range(values), np.float32(0))
+    image = np.zeros(labels.shape, np.float32)
+    image[inside] = values[tuple(slice(p, n - q) for (p, q), n in zip(pad, values.shape, strict=True))]
+    return image
+
+
+@torch.inference_mode()
+def _sample_crop(
+    model: Model,
+    labels: np.ndarray,
+    spacing_mm: Spacing,
+    seed: int,
+    steps: int | None,
+    method: str | None,
+) -> np.ndarray:
+    config, device = model.config, model.device
+    anatomy = analyse(labels, model.scheme, spacing_mm, config.condition)
+    fine = fine_channels(anatomy.classes, anatomy.class_count, anatomy.distances_mm, config.condition)
+    factor = config.network.factor if config.network.kind == "label_unet" else 1
+    centre, half = anatomy.centre[:, None, None, None], anatomy.half_extent[:, None, None, None]
+    coarse = coarse_channels(
+        (block_positions(labels.shape, factor) - centre) / half, anatomy.log_size, config.condition
+    )
+    schedule = build_schedule(config)
+    bf16 = use_bf16(config.training.precision, device)
+    # One autocast region around all steps, so that each weight is cast once.
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        condition = model.network.encode_condition(
+            torch.from_numpy(fine)[None].to(device), torch.from_numpy(coarse)[None].to(device)
+        )
+
+        def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+            prediction = model.network(x_t, t, condition).float()
+            return to_x0(config.objective, schedule, prediction, x_t, t)
+
+        # Drawn on the CPU so that a seed means the same noise on every device.
+        noise = torch.randn((1, 1, *labels.shape), generator=generator(seed, "noise")).to(device)
+        x0 = sample(
+            denoise,
+            noise,
+            schedule,
+            method=cast(Method, method or config.sampling.method),
+            steps=steps or config.sampling.steps,
+            generators=[generator(seed, "sampler")],
+            clip=config.sampling.clip,
+        )
+    return np.asarray(x0[0, 0].float().cpu().numpy())

@@ -1,0 +1,176 @@
+"""The model folder: weights (safetensors, EMA), ``config.json``, model card. No pickle on any path."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pathosynth.data.labels import LabelScheme
+from pathosynth.diffusion.networks.concat_unet import ConcatUNet
+from pathosynth.diffusion.networks.label_unet import LabelUNet
+from pathosynth.diffusion.schedule import Schedule, cosine, rectified_flow, scaled_linear
+from pathosynth.image_generators.pixel_diffusion.condition import channel_counts
+from pathosynth.image_generators.pixel_diffusion.config import Config
+from pathosynth.runs.config import build_config
+from pathosynth.runs.errors import ConfigError, ModelError
+
+FORMAT_VERSION = 1
+
+logger = logging.getLogger(__name__)
+
+
+class ConditionedNetwork(Protocol):
+    """What a network of this generator offers."""
+
+    multiple: int
+
+    def encode_condition(self, fine: Tensor, coarse: Tensor) -> Any:
+        """Condition channels to what `__call__` takes; done once per label map."""
+
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Any) -> Tensor:
+        """Prediction of the same shape as `x_t`."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained generator.
+
+    Attributes:
+        network: in evaluation mode, on `device`.
+        config: its settings.
+        scheme: legend of the labels it understands.
+        spacing_mm: isotropic voxel size it was trained at.
+        device: torch device it runs on.
+        facts: everything else in ``config.json`` (training data, steps, licence).
+    """
+
+    network: ConditionedNetwork
+    config: Config
+    scheme: LabelScheme
+    spacing_mm: float
+    device: torch.device
+    facts: dict[str, Any]
+
+
+def build_network(config: Config, scheme: LabelScheme) -> nn.Module:
+    """A network with fresh weights for this scheme."""
+    fine, one_hot, coarse = channel_counts(config.condition, scheme)
+    size = config.network
+    if size.kind == "concat_unet":
+        return ConcatUNet(
+            fine_channels=fine,
+            width=size.width,
+            multipliers=size.multipliers,
+            blocks=size.blocks,
+            steps=config.schedule.steps,
+        )
+    return LabelUNet(
+        fine_channels=fine,
+        head_channels=one_hot,
+        coarse_channels=coarse,
+        factor=size.factor,
+        width=size.width,
+        multipliers=size.multipliers,
+        blocks=size.blocks,
+        head_width=size.head_width,
+    )
+
+
+def build_schedule(config: Config) -> Schedule:
+    """The noise schedule the settings name."""
+    if config.schedule.name == "cosine":
+        return cosine(steps=config.schedule.steps)
+    if config.schedule.name == "scaled_linear":
+        return scaled_linear(steps=config.schedule.steps)
+    return rectified_flow()
+
+
+def use_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: asked for, or `auto` on hardware that has it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def channels_last(network: nn.Module) -> None:
+    """Store the weights channels last, in place: 1.1x in bf16 inference, 1.2x in bf16 training on a CPU."""
+    for parameter in network.parameters():
+        if parameter.ndim == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+
+
+def save_model(
+    folder: Path,
+    weights: dict[str, Tensor],
+    config: Config,
+    scheme: LabelScheme,
+    spacing_mm: float,
+    facts: dict[str, Any],
+) -> None:
+    """Write ``model.safetensors`` and ``config.json``.
+
+    Args:
+        folder: created when missing.
+        weights: the averaged weights.
+        config: settings of the run.
+        scheme: legend, stored whole so that the folder stands alone.
+        spacing_mm: voxel size trained at.
+        facts: training facts for the card, JSON values only.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {
+        "format_version": FORMAT_VERSION,
+        "generator": "pixel_diffusion",
+        "config": config.model_dump(mode="json"),
+        "scheme": scheme.model_dump(mode="json", exclude={"path"}),
+        "spacing_mm": spacing_mm,
+        "intensity_rule": "0 and 1 are the 0.5th and 99.5th percentile inside the labels, per volume; background 0",
+        "facts": facts,
+    }
+    plain = {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in weights.items()}
+    save_file(plain, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def load_model(folder: Path, device: str = "cpu") -> Model:
+    """Read a model folder.
+
+    Raises:
+        ModelError: a file is missing, damaged, of an unknown format, or the weights do not fit the settings.
+    """
+    try:
+        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "model.safetensors")
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{folder}: expected a model folder with config.json and model.safetensors, {error.filename} is missing. "
+            "Give the folder `train` wrote, or a name from `pathosynth list models`."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        raise ModelError(f"{folder}: damaged model file ({error}). Copy or train the model again.") from None
+    if description.get("format_version") != FORMAT_VERSION or description.get("generator") != "pixel_diffusion":
+        raise ModelError(
+            f"{folder}/config.json: expected a pixel_diffusion model of format {FORMAT_VERSION}, found "
+            f"{description.get('generator')!r} of format {description.get('format_version')!r}. Use a matching version."
+        )
+    try:
+        config = build_config(Config, description["config"], f"{folder}/config.json")
+        scheme = LabelScheme.model_validate(description["scheme"])
+        network = build_network(config, scheme)
+        network.load_state_dict(weights)
+    except (ConfigError, KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{folder}: weights and config.json do not fit each other ({error}).") from None
+    target = torch.device(device)
+    network = network.to(target).eval().requires_grad_(False)
+    if target.type == "cpu" and use_bf16(config.training.precision, target):
+        channels_last(network)
+    conditioned = cast(ConditionedNetwork, network)
+    return Model(conditioned, config, scheme, description["spacing_mm"], target, description["facts"])
