@@ -32,6 +32,27 @@ class CheckInput:
     source_labels: np.ndarray | None = None
     bands: Bands | None = None
 
+    def unusable(self, *, image: bool, labels: bool) -> str:
+        """Why this case cannot be judged at all, or "" where it can.
+
+        Args:
+            image: whether the check needs an image; then a missing, not finite or constant one is a reason.
+            labels: whether the check needs labels; then missing or empty ones are a reason.
+        """
+        if labels and (self.labels is None or not (self.labels > 0).any()):
+            return "the label map is missing or empty"
+        if image and (self.image is None or self.image.size == 0):
+            return "the image is missing or empty"
+        if image and labels and np.shape(self.image) != np.shape(self.labels):
+            return f"the image has shape {np.shape(self.image)}, the label map {np.shape(self.labels)}"
+        if image and self.image is not None:
+            if not np.isfinite(self.image).all():
+                return f"{int((~np.isfinite(self.image)).sum())} image voxels are not finite"
+            values = self.image if self.labels is None or not labels else self.image[self.labels > 0]
+            if values.min() == values.max():
+                return f"the image is constant ({float(values.flat[0]):g}) where it should show the brain"
+        return ""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -50,3 +71,17 @@ class Finding:
     limit: float
     passed: bool
     detail: str
+
+    def __post_init__(self) -> None:
+        """Refuse a case that passes without a measurement.
+
+        Raises:
+            ValueError: `passed` is true although `value` is NaN.
+        """
+        if self.passed and np.isnan(self.value):
+            raise ValueError(f"check '{self.name}': passed without a value ({self.detail})")
+
+
+def rejected(name: str, limit: float, reason: str) -> Finding:
+    """The finding for a case in which nothing could be measured; it never passes."""
+    return Finding(name, float("nan"), limit, False, reason)

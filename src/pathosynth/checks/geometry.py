@@ -1,0 +1,87 @@
+"""Is this a head of plausible size on a plausible grid, with the ventricles inside it?"""
+
+import numpy as np
+import pydantic
+
+from pathosynth.data.findings import CheckInput, Finding, rejected
+from pathosynth.data.labels import LabelScheme
+from pathosynth.runs.config import Config as BaseConfig
+
+
+class Config(BaseConfig):
+    """What counts as plausible."""
+
+    spacing_mm: tuple[float, float] = (0.2, 4.0)
+    """Smallest and largest edge of a voxel."""
+    anisotropy: float = pydantic.Field(6.0, ge=1)
+    """Largest ratio of a voxel's longest to its shortest edge."""
+    intracranial_ml: tuple[float, float] = (20.0, 2500.0)
+    """Smallest and largest volume inside the skull: from a fetus in the second trimester to a large adult."""
+    ventricle_share: tuple[float, float] = (0.002, 0.75)
+    """Smallest and largest share of the ventricles in the volume inside the skull; the largest is hydranencephaly."""
+    tissue_share: float = pydantic.Field(0.15, ge=0, le=1)
+    """Smallest share of brain tissue in the volume inside the skull."""
+    ventricle_background_mm2: float = pydantic.Field(20.0, ge=0)
+    """Area over which ventricles may touch the background, beyond what they did in the source labels."""
+
+
+def check(case: CheckInput, config: Config) -> Finding:
+    """Number of broken rules of grid and volume; 0 passes.
+
+    Works on labels alone, or with an image on the same grid.
+    """
+    reason = case.unusable(image=case.image is not None, labels=True)
+    if reason or case.labels is None:
+        return rejected("geometry", 0.0, reason)
+    problems = [*_grid_problems(case, config), *_volume_problems(case.labels, case, config)]
+    if case.scheme.has("ventricles"):
+        problems += _contact_problems(case.labels, case, config)
+    detail = "; ".join(problems) or "grid, volumes and ventricles are plausible"
+    return Finding("geometry", float(len(problems)), 0.0, not problems, detail)
+
+
+def _grid_problems(case: CheckInput, config: Config) -> list[str]:
+    edges = np.asarray(case.spacing_mm, float)
+    low, high = config.spacing_mm
+    if not np.isfinite(edges).all() or edges.min() < low or edges.max() > high:
+        return [f"voxel edges {case.spacing_mm} mm are not from {low} to {high}"]
+    if edges.max() / edges.min() > config.anisotropy:
+        return [f"voxel edges {case.spacing_mm} mm differ by more than a factor {config.anisotropy}"]
+    return []
+
+
+def _volume_problems(labels: np.ndarray, case: CheckInput, config: Config) -> list[str]:
+    voxel_ml = float(np.prod(case.spacing_mm)) / 1000
+    intracranial = float((labels > 0).sum()) * voxel_ml
+    low, high = config.intracranial_ml
+    problems = []
+    if not low <= intracranial <= high:
+        problems.append(f"{intracranial:.1f} mL inside the skull is not from {low:g} to {high:g}")
+    for group, (least, most) in {"ventricles": config.ventricle_share, "tissue": (config.tissue_share, 1.0)}.items():
+        if case.scheme.has(group):
+            share = float(case.scheme.mask(labels, group).sum()) * voxel_ml / intracranial
+            if not least <= share <= most:
+                problems.append(f"{group} fill {share:.1%} of the skull, not from {least:.1%} to {most:.1%}")
+    return problems
+
+
+def _contact_problems(labels: np.ndarray, case: CheckInput, config: Config) -> list[str]:
+    found = _background_contact_mm2(labels, case.scheme, case.spacing_mm)
+    allowed = config.ventricle_background_mm2
+    if case.source_labels is not None:
+        allowed += _background_contact_mm2(case.source_labels, case.scheme, case.spacing_mm)
+    if found <= allowed:
+        return []
+    return [f"ventricles touch the background over {found:.1f} mm2, allowed {allowed:.1f}"]
+
+
+def _background_contact_mm2(labels: np.ndarray, scheme: LabelScheme, spacing_mm: tuple[float, float, float]) -> float:
+    """Area of the voxel faces between ventricles and background; the edge of the grid counts as background."""
+    padded = np.pad(labels, 1)
+    ventricles, background = scheme.mask(padded, "ventricles"), padded == 0
+    area = 0.0
+    for axis, edge in enumerate(spacing_mm):
+        v, b = np.moveaxis(ventricles, axis, 0), np.moveaxis(background, axis, 0)
+        faces = int((v[1:] & b[:-1]).sum() + (v[:-1] & b[1:]).sum())
+        area += faces * float(np.prod(spacing_mm)) / edge
+    return area
