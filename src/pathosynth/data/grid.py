@@ -5,6 +5,7 @@ one edge length for all three axes, never a stretch to fill a box.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from nibabel import orientations
@@ -154,7 +155,7 @@ def crop(array: np.ndarray, box: Box, fill: float) -> np.ndarray:
     """
     out = np.full((*array.shape[:-3], *box.shape), fill, dtype=array.dtype)
     inside, outside = _overlap(box, array.shape[-3:])
-    out[(..., *inside)] = array[(..., *outside)]
+    out[inside] = array[outside]
     return out
 
 
@@ -168,7 +169,7 @@ def uncrop(array: np.ndarray, box: Box, shape: tuple[int, ...], fill: float) -> 
         raise ValueError(f"expected an array of the box's shape {box.shape}, found {array.shape}")
     out = np.full((*array.shape[:-3], *shape), fill, dtype=array.dtype)
     inside, outside = _overlap(box, shape)
-    out[(..., *outside)] = array[(..., *inside)]
+    out[outside] = array[inside]
     return out
 
 
@@ -186,15 +187,15 @@ def _reorient(volume: Volume, wanted: np.ndarray) -> Volume:
     return Volume(array, np.asarray(affine, dtype=np.float64))
 
 
-def _overlap(box: Box, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where a box and an array of `shape` overlap: slices into the box, slices into the array."""
+def _overlap(box: Box, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Where a box and an array of `shape` overlap: index into the box, index into the array."""
     inside, outside = [], []
     for start, stop, size in zip(box.start, box.stop, shape, strict=True):
         low, high = min(max(start, 0), size), max(min(stop, size), 0)
         high = max(low, high)
         inside.append(slice(low - start, high - start) if high > low else slice(0, 0))
         outside.append(slice(low, high))
-    return tuple(inside), tuple(outside)
+    return (..., *inside), (..., *outside)
 
 
 def _target_grid(volume: Volume, spacing_mm: float) -> tuple[Voxels, np.ndarray]:

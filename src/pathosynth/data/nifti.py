@@ -44,8 +44,10 @@ def read_image(path: Path) -> Volume:
     return Volume(image, affine)
 
 
-def read_labels(path: Path, scheme: LabelScheme) -> Volume:
+def read_labels(path: Path, scheme: LabelScheme | None) -> Volume:
     """Read a label map in the orientation of the file, as the smallest unsigned type that holds the scheme.
+
+    Without a scheme any values from 0 up are taken; only a reader that renumbers them at once has use for that.
 
     Raises:
         InputError: the file is damaged or ambiguous, its type is not an integer, a value is negative or not in the
@@ -61,12 +63,14 @@ def read_labels(path: Path, scheme: LabelScheme) -> Volume:
         found = f"negative labels (lowest {int(array.min())})"
         raise refusal(path, found=found, expected="values from 0 up", fix=fix)
     if not array.any():
-        expected = f"labels of scheme '{scheme.name}'"
+        expected = f"labels of scheme '{scheme.name}'" if scheme else "labels"
         raise refusal(
             path, found="only background (0)", expected=expected, fix="Leave this case out or segment it again"
         )
-    check_values(array, scheme, str(path))
-    return Volume(array.astype(np.min_scalar_type(max(scheme.values))), affine)
+    if scheme is not None:
+        check_values(array, scheme, str(path))
+    highest = max(scheme.values) if scheme else int(array.max())
+    return Volume(array.astype(np.min_scalar_type(highest)), affine)
 
 
 def read_field(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,44 @@
+"""The ``participants.tsv`` beside a data set: who was scanned, and how old."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pathosynth.runs.errors import InputError
+
+_AGES = {"age_weeks": ("ga_weeks", "age_weeks", "pma_weeks"), "age_years": ("age_years", "age")}
+
+
+def read_participants(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows of a ``participants.tsv`` by participant_id; empty where there is no such file.
+
+    Raises:
+        InputError: the file is not tab-separated text with a participant_id column of unique names.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a table of tab-separated values ({error}). Correct or remove it.") from None
+    if "participant_id" not in table.columns or not table["participant_id"].is_unique:
+        raise InputError(f"{path}: expected a participant_id column of unique names. Correct or remove the file.")
+    return {str(row["participant_id"]): {str(k): v for k, v in row.items()} for row in table.to_dict("records")}
+
+
+def ages(row: dict[str, Any], where: str) -> dict[str, float]:
+    """`age_weeks` and `age_years` of a participants row, as far as it has them.
+
+    Raises:
+        InputError: an age is not a number.
+    """
+    found = {}
+    for field, columns in _AGES.items():
+        text = next((str(row[name]) for name in columns if row.get(name) not in (None, "", "n/a")), None)
+        if text is not None:
+            try:
+                found[field] = float(text)
+            except ValueError:
+                raise InputError(f"{where}: age '{text}' is not a number. Correct it in participants.tsv.") from None
+    return found
