@@ -100,7 +100,8 @@ def train(
         rank=rank,
     ):
         last = result.step == config.training.steps
-        if rank.is_writer and (last or result.step % checkpoint_every == 0 or stop()):
+        asked = stop()  # on every rank, because the ranks agree on it
+        if rank.is_writer and (last or asked or result.step % checkpoint_every == 0):
             _save_checkpoint(out, result.step, network, optimizer, ema, identity)
         yield result
     if rank.is_writer:
