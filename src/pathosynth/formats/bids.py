@@ -12,12 +12,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pathosynth import __version__
 from pathosynth.data.cases import CONTRASTS, Case, check_cases, write_cases
 from pathosynth.data.color_tables import color_table
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.data.nifti import read_image, read_labels, write_image, write_labels
 from pathosynth.data.participants import ages, read_participants
+from pathosynth.data.volume import Volume
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
 from pathosynth.runs.files import json_text, write_text
@@ -135,6 +138,19 @@ def write_sidecar(volume: Path, content: dict[str, Any]) -> None:
     write_text(volume.with_name(volume.name.removesuffix(".nii.gz") + ".json"), json_text(content))
 
 
+def skull_stripped(image: Volume, labels: Volume | None) -> bool:
+    """Whether what lies outside the head is zero: outside the labels, or on the faces of an image without labels.
+
+    A share of 0.9 is enough, because masks and label maps of one case differ in a few voxels at the rim.
+    """
+    outside = np.ones(image.shape, dtype=bool)
+    if labels is None:
+        outside[1:-1, 1:-1, 1:-1] = False
+    else:
+        outside = labels.array == 0
+    return bool(outside.any() and (image.array[outside] == 0).mean() >= 0.9)
+
+
 def entities(path: Path) -> dict[str, str]:
     """Key-value pairs of a BIDS file name; its suffix under "suffix"."""
     *pairs, suffix = path.name.split(".")[0].split("_")
@@ -173,21 +189,23 @@ def _copy(root: Path, case: Case) -> Case:
     desc = "preproc" if case.origin == "real" else "synth"
     target = case_paths(root, case.case, scheme, case.images, desc)
     origin = {"Origin": case.origin, "Parent": case.parent or "n/a", "Subject": case.subject}
-    labels = None
-    if case.labels is not None:
-        write_labels(target["labels"], read_labels(case.labels, scheme))
+    labels = read_labels(case.labels, scheme) if case.labels is not None else None
+    if labels is not None:
+        write_labels(target["labels"], labels)
         write_sidecar(target["labels"], origin)
-        labels = target["labels"]
     for contrast, path in case.images.items():
-        write_image(target[contrast], read_image(path))
-        write_sidecar(target[contrast], origin)
+        image = read_image(path)
+        write_image(target[contrast], image)
+        write_sidecar(target[contrast], origin | {"SkullStripped": skull_stripped(image, labels)})
     displacement = None
     if case.displacement is not None:
         displacement = target["displacement"]
         displacement.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(case.displacement, displacement)
     images = {contrast: target[contrast] for contrast in case.images}
-    return case.model_copy(update={"labels": labels, "images": images, "displacement": displacement})
+    return case.model_copy(
+        update={"labels": target["labels"] if labels else None, "images": images, "displacement": displacement}
+    )
 
 
 def _description(name: str, command: str) -> dict[str, Any]:
@@ -205,7 +223,8 @@ def _readme(name: str, cases: Sequence[Case], schemes: Sequence[LabelScheme]) ->
     legends = ", ".join(f"`seg-{scheme.name}` ({scheme.description})" for scheme in schemes)
     return (
         f"# {name}\n\n{len(cases)} cases, {synthetic} of them synthetic: see `origin` in participants.tsv and the JSON "
-        f"file beside every volume.\nSegmentations: {legends}.\nMade with pathosynth {__version__}. For research only.\n"
+        f"file beside every volume.\nSegmentations: {legends}.\n"
+        f"Made with pathosynth {__version__}. For research only.\n"
     )
 
 
