@@ -1,1 +1,0 @@
-"""Command line: arguments to one stage call, errors to exit codes."""

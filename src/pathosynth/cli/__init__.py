@@ -1,0 +1,14 @@
+"""Command line: arguments to one stage call, errors to exit codes.
+
+Stages are imported inside the commands, so that ``pathosynth --help`` answers at once.
+"""
+
+from pathosynth.cli import look, work
+from pathosynth.cli.app import app
+
+__all__ = ["app", "look", "main", "work"]
+
+
+def main() -> None:
+    """Entry point of the `pathosynth` command."""
+    app(prog_name="pathosynth")

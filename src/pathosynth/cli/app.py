@@ -1,0 +1,164 @@
+"""The typer application and the decorator that gives every command its common options and its error handling."""
+
+import functools
+import inspect
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from pathosynth import __version__
+from pathosynth.runs.errors import PathosynthError
+
+app = typer.Typer(
+    name="pathosynth",
+    help="Labelled pathological brain MRI: reshape labels, render images, reject the bad ones.",
+    epilog="Exit codes: 0 done; 1 some cases failed (run.json names them); 2 wrong use or bad input.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Talk:
+    """Options of every command: how it speaks, and plugins from outside."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what is being done.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False
+    use: Annotated[
+        list[Path], typer.Option("--use", metavar="FILE.py", help="Add a pathology, check or image generator.")
+    ] = ()  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(Talk):
+    """Options of every command that makes files."""
+
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write; the same command again resumes it.")]
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")] = 0
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where models compute.")] = (
+        "auto"
+    )
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Worker processes; memory grows with each.")] = 1
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print settings, memory and tasks; write nothing.")] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made in OUT.")] = False
+
+
+CommandT = TypeVar("CommandT", bound=Callable[..., None])
+
+
+def command(name: str, *, on: typer.Typer = app) -> Callable[[CommandT], CommandT]:
+    """Register a command whose first parameter is a `Talk` or `Work`; its fields become options of the command."""
+
+    def register(function: CommandT) -> CommandT:
+        first, *own = inspect.signature(function, eval_str=True).parameters.values()
+        shared = _parameters(first.annotation)
+
+        @functools.wraps(function)
+        def run(**values: Any) -> None:
+            common = first.annotation(**{key: values.pop(key) for key in shared})
+            _start(common)
+            with_exit_code(functools.partial(_run, function, common, values), common.debug)
+
+        run.__signature__ = inspect.Signature([*own, *shared.values()])  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in (*own, *shared.values())}
+        on.command(name)(run)
+        return function
+
+    return register
+
+
+def _run(function: Callable[..., None], common: Talk, values: dict[str, Any]) -> None:
+    if common.use:
+        from pathosynth.stages.plugins import use_plugins
+
+        use_plugins(common.use)
+    function(common, **values)
+
+
+def _parameters(common: type[Talk]) -> dict[str, inspect.Parameter]:
+    hints = get_type_hints(common, include_extras=True)
+    required = {item.name: item.default for item in inspect.signature(common).parameters.values()}
+    return {
+        item.name: inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=list(default) if isinstance(default := required[item.name], tuple) else default,
+            annotation=hints[item.name],
+        )
+        for item in fields(common)
+    }
+
+
+def with_exit_code(body: Callable[[], None], debug: bool) -> None:
+    """Run a command; what goes wrong becomes one message on standard error and an exit code.
+
+    Raises:
+        typer.Exit: with the code of the error; 2 for one nobody foresaw.
+    """
+    try:
+        body()
+    except PathosynthError as error:
+        _explain(str(error), debug)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        _explain("Interrupted. The same command goes on with what is left.", debug)
+        raise typer.Exit(INTERRUPTED) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        _explain(f"unexpected error ({type(error).__name__}: {error}). Run again with --debug and report it.", debug)
+        raise typer.Exit(PathosynthError.exit_code) from None
+
+
+def _explain(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc(file=sys.stderr)
+    typer.echo(f"pathosynth: {message}", err=True)
+
+
+def _start(common: Talk) -> None:
+    level = logging.DEBUG if common.debug else logging.INFO if common.verbose else logging.WARNING
+    logging.basicConfig(
+        level=logging.ERROR if common.quiet else level, format="%(levelname)s %(name)s: %(message)s", force=True
+    )
+    logging.captureWarnings(True)
+
+
+def show(content: Any, common: Talk, text: str) -> None:
+    """Print a result: JSON when asked for, else `text` unless quiet."""
+    if common.as_json:
+        typer.echo(json.dumps(content, indent=2, default=str))
+    elif not common.quiet:
+        typer.echo(text)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pathosynth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Labelled pathological brain MRI: reshape labels, render images, reject the bad ones.
+
+    Research use only; not a medical device.
+    """

@@ -1,0 +1,195 @@
+"""Commands that make files: one call of one stage each."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pathosynth.cli import options as o
+from pathosynth.cli.app import Work, command, show
+from pathosynth.cli.progress import progress, step_progress
+from pathosynth.runs.errors import CasesFailed
+
+if TYPE_CHECKING:
+    from pathosynth.runs.record import RunRecord
+    from pathosynth.stages.batch import Options, Plan
+
+PAUSED = 75
+"""Exit code of a training that was asked to stop and will go on: EX_TEMPFAIL of sysexits.h."""
+
+
+@command("synthesize")
+def synthesize(
+    common: Work,
+    *,
+    source: o.Source,
+    scheme: o.Scheme = "",
+    pathology: o.Pathology = "ventriculomegaly",
+    settings: o.Settings = [],  # noqa: B006, typer needs the plain default
+    model: o.Model = "",
+    per_case: o.PerCase = 1,
+) -> None:
+    """Morph, render and check in one go: healthy label maps in, a labelled pathological data set out."""
+    from pathosynth.stages import inputs, synthesize
+    from pathosynth.stages.morph import Morphing
+
+    morphing = Morphing.of(pathology, settings, per_case)
+    found = inputs.read_input(source, scheme)
+    _run(synthesize.plan(found, morphing, _rendering(common, model, []), _options(common)), common)
+
+
+@command("demo")
+def demo(
+    common: Work,
+    *,
+    phantoms: Annotated[int, typer.Option("--phantoms", min=1, help="Random brain phantoms to start from.")] = 5,
+    model: o.Model = "",
+) -> None:
+    """Synthesize from procedural brain phantoms: needs nothing but the package."""
+    from pathosynth.stages import demo
+
+    _run(demo.plan(phantoms, _rendering(common, model, []), _options(common)), common)
+
+
+@command("morph")
+def morph(
+    common: Work,
+    *,
+    source: o.Input,
+    scheme: o.Scheme = "",
+    pathology: o.Pathology = "ventriculomegaly",
+    settings: o.Settings = [],  # noqa: B006, typer needs the plain default
+    per_case: o.PerCase = 1,
+) -> None:
+    """Reshape label maps: put a pathology of a chosen severity into healthy brains."""
+    from pathosynth.stages import inputs, morph
+
+    morphing = morph.Morphing.of(pathology, settings, per_case)
+    _run(morph.plan(inputs.read_input(source, scheme), morphing, _options(common)), common)
+
+
+@command("generate-images")
+def generate_images(
+    common: Work,
+    *,
+    source: o.Input,
+    scheme: o.Scheme = "",
+    model: o.Model = "",
+    settings: o.GeneratorSettings = [],  # noqa: B006, typer needs the plain default
+    parents: Annotated[
+        Path | None, typer.Option("--parents", help="Table with the parents' images, for --model carried.")
+    ] = None,
+    per_case: o.PerCase = 1,
+) -> None:
+    """Render an image for every label map."""
+    from pathosynth.stages import generate_images, inputs
+
+    found = inputs.read_input(source, scheme)
+    known = inputs.read_input(parents, scheme) if parents else None
+    rendering = _rendering(common, model, settings)
+    _run(generate_images.plan(found, known, rendering, per_case, _options(common)), common)
+
+
+@command("check")
+def check(
+    common: Work,
+    *,
+    source: o.Input,
+    scheme: o.Scheme = "",
+    checks: o.CheckNames = [],  # noqa: B006, typer needs the plain default
+    model: Annotated[str, typer.Option("--model", help="Model whose training intensities are the yardstick.")] = "",
+) -> None:
+    """Keep or reject cases, and say why: writes checks.csv and a cases.csv of the kept ones."""
+    from pathosynth.stages import check, inputs
+
+    _run(check.plan(inputs.read_input(source, scheme), checks, model, _options(common)), common)
+
+
+@command("train")
+def train(
+    common: Work,
+    *,
+    source: o.Input,
+    generator: Annotated[str, typer.Option("--generator", help="What to train (list generators).")] = "pixel_diffusion",
+    preset: Annotated[
+        str, typer.Option("--preset", help="Settings to start from, e.g. fast, paper, overfit.")
+    ] = "fast",
+    settings: o.GeneratorSettings = [],  # noqa: B006, typer needs the plain default
+    scheme: o.Scheme = "",
+    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, help="Length of the training.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0, help="Save and leave after this time; the same command goes on.")
+    ] = None,
+    resume: Annotated[
+        str, typer.Option("--resume", metavar="auto|never", help="Go on from a checkpoint in OUT.")
+    ] = "auto",
+) -> None:
+    """Train an image generator on labelled images; stopped at any moment, the same command goes on."""
+    from pathosynth.stages import inputs, train
+
+    training = train.Training.of(generator, preset, settings, max_steps=max_steps, minutes=minutes, resume=resume)
+    cases = inputs.read_input(source, scheme)
+    if common.dry_run:
+        facts = {"command": "train", "cases": len(cases), "config": training.config().model_dump(mode="json")}
+        show(facts, common, json.dumps(facts, indent=2) + "\nnothing was written (--dry-run)")
+        return
+    with step_progress(common.quiet) as notice:
+        reached = train.train(cases, training, _options(common), notice)
+    show(
+        {"output": str(common.output), "finished": reached},
+        common,
+        f"{common.output}: {'done' if reached else 'paused'}",
+    )
+    if not reached:
+        raise typer.Exit(PAUSED)
+
+
+def _rendering(common: Work, model: str, settings: list[str]) -> Any:
+    from pathosynth.stages.generate_images import Rendering
+
+    return Rendering.of(model, settings, common.device)
+
+
+def _options(common: Work) -> "Options":
+    from pathosynth.stages.batch import Options
+
+    return Options(
+        out=common.output, seed=common.seed, device=common.device, jobs=common.jobs,
+        overwrite=common.overwrite, debug=common.debug, plugins=tuple(common.use),
+    )  # fmt: skip
+
+
+def _run(plan: "Plan", common: Work) -> None:
+    """Run a plan, or only tell it, and report.
+
+    Raises:
+        CasesFailed: some cases failed; the record names them.
+    """
+    from pathosynth.stages.batch import execute
+
+    if common.dry_run:
+        show(plan.described(), common, _told(plan))
+        return
+    with progress(plan.command, len(plan.tasks), common.quiet) as notice:
+        record = execute(plan, _options(common), notice)
+    counts = record.counts()
+    show({"output": str(common.output), "command": plan.command, "counts": counts, "cases": record.content["cases"]},
+         common, f"{common.output}: {_counted(record)}")  # fmt: skip
+    if counts["failed"]:
+        names = [name for name, entry in record.content["cases"].items() if entry["outcome"] == "failed"]
+        raise CasesFailed(
+            f"{counts['failed']} of {len(plan.tasks)} cases failed ({', '.join(names[:5])}); see {record.path}."
+        )
+
+
+def _told(plan: "Plan") -> str:
+    lines = [f"{plan.command}: {plan.makes}", f"memory: about {plan.memory_gib:.1f} GiB per worker", "settings:"]
+    lines += [f"  {line}" for line in json.dumps(plan.config, indent=2, default=str).splitlines()]
+    lines += [f"tasks ({len(plan.tasks)}):", *(f"  {task.case}  from {task.source}" for task in plan.tasks[:20])]
+    return "\n".join(lines + (["  …"] if len(plan.tasks) > 20 else []) + ["nothing was written (--dry-run)"])
+
+
+def _counted(record: "RunRecord") -> str:
+    words = {"done": "kept", "rejected": "rejected", "failed": "failed"}
+    return ", ".join(f"{number} {words[outcome]}" for outcome, number in record.counts().items())

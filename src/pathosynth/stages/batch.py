@@ -1,0 +1,180 @@
+"""A stage as a plan of independent tasks, and the one loop that runs any plan: record, resume, failures, workers."""
+
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pathosynth.runs.errors import PathosynthError
+from pathosynth.runs.record import Outcome, RunRecord
+from pathosynth.stages.plugins import use_plugins
+
+log = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """One unit of work; picklable. `case` names what is made, `source` what it is made from."""
+
+    @property
+    def case(self) -> str: ...  # noqa: D102
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one task ended.
+
+    Attributes:
+        outcome: done, failed or rejected.
+        message: why, for failed and rejected ones.
+        facts: JSON-able measurements, kept in the run record; `files` lists what was written, relative to OUT.
+        error: the exception behind a failure, for a single task whose error is shown as it is.
+    """
+
+    outcome: Outcome
+    message: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stage would do; nothing is written before `execute`.
+
+    Attributes:
+        command: name of the stage.
+        config: resolved settings, JSON-able.
+        inputs: files whose digest goes into the record.
+        tasks: in the order of the case table.
+        work: called with one task, in this process or in a worker; picklable.
+        finish: called once after the last task, with the folder and the record.
+        memory_gib: estimated peak of one worker.
+        makes: one line for people: what would come out.
+        device: where it computes, resolved.
+    """
+
+    command: str
+    config: dict[str, Any]
+    inputs: Sequence[Path]
+    tasks: Sequence[Task]
+    work: Callable[[Any], Result]
+    finish: Callable[[Path, RunRecord], None]
+    memory_gib: float
+    makes: str
+    device: str = "cpu"
+
+    def described(self) -> dict[str, Any]:
+        """The plan as JSON-able facts, for ``--dry-run``."""
+        tasks = [{"case": task.case, "source": task.source} for task in self.tasks]
+        return {
+            "command": self.command, "makes": self.makes, "config": self.config,
+            "device": self.device, "memory_gib": round(self.memory_gib, 2), "tasks": tasks,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a plan, whatever the stage.
+
+    Attributes:
+        out: output folder.
+        seed: seed of the run.
+        device: where models compute, as the user gave it.
+        jobs: worker processes; 1 works in this process.
+        overwrite: replace what an earlier run made in `out`.
+        debug: let unexpected exceptions through instead of recording them.
+        plugins: files given with ``--use``, loaded again in every worker.
+    """
+
+    out: Path
+    seed: int = 0
+    device: str = "cpu"
+    jobs: int = 1
+    overwrite: bool = False
+    debug: bool = False
+    plugins: tuple[Path, ...] = ()
+
+
+Notice = Callable[[str, Result], None]
+"""Called with a case and its result as soon as it has ended."""
+
+
+def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: None) -> RunRecord:
+    """Run what is not finished yet, write the record after every case and the tables at the end.
+
+    One failing case does not stop the others. Where everything came from one source and nothing could be made of
+    it, the record is taken back and the first error is raised, so that nothing is left behind.
+
+    Raises:
+        PathosynthError: the folder holds another run, or the only source failed.
+    """
+    record = RunRecord.begin(
+        options.out, plan.command, plan.config, options.seed, plan.inputs,
+        device=plan.device, overwrite=options.overwrite,
+    )  # fmt: skip
+    first_error: Exception | None = None
+    waiting = [task for task in plan.tasks if not record.done(task.case)]
+    for task, result in _results(waiting, plan.work, options):
+        record.finish_case(task.case, result.outcome, result.message, **result.facts)
+        first_error = first_error or result.error
+        notice(task.case, result)
+    counts = record.counts()
+    if first_error and counts["done"] + counts["rejected"] == 0 and len({task.source for task in plan.tasks}) == 1:
+        record.discard()
+        raise first_error
+    plan.finish(options.out, record)
+    record.complete()
+    return record
+
+
+def _results(tasks: Sequence[Task], work: Callable[[Any], Result], options: Options) -> Iterator[tuple[Task, Result]]:
+    if options.jobs <= 1 or len(tasks) <= 1:
+        for task in tasks:
+            yield task, attempt(work, task, options.debug)
+        return
+    with _workers(min(options.jobs, len(tasks)), options.plugins) as pool:
+        running = {pool.submit(attempt, work, task, options.debug): task for task in tasks}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+
+
+@contextmanager
+def _workers(count: int, plugins: Sequence[Path]) -> Iterator[ProcessPoolExecutor]:
+    """Spawned worker processes, so that the same code runs on every system and no library sees a fork."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, context, initializer=use_plugins, initargs=(tuple(plugins),))
+    try:
+        with pool:
+            yield pool
+    except BrokenProcessPool:
+        raise PathosynthError(
+            f"A worker was killed, most likely because {count} of them need more memory than there is. "
+            "Give fewer --jobs; the same command goes on with what is left."
+        ) from None
+
+
+def attempt(work: Callable[[Any], Result], task: Task, debug: bool = False) -> Result:
+    """Run one task; an exception becomes a failed result, except in debug mode where unexpected ones go through."""
+    try:
+        return work(task)
+    except PathosynthError as error:
+        return Result("failed", str(error), error=error)
+    except Exception as error:
+        if debug:
+            raise
+        log.info("unexpected error in %s", task.case, exc_info=True)
+        return Result("failed", unexpected(error), error=PathosynthError(f"{task.case}: {unexpected(error)}"))
+
+
+def unexpected(error: Exception) -> str:
+    """One line for an error nobody foresaw."""
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"unexpected error ({what}). Run again with --debug and report what it shows."

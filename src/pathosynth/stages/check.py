@@ -1,0 +1,126 @@
+"""Cases -> keep or reject, and why: applies what is in ``checks/``."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pathosynth.checks import CHECKS, run_checks
+from pathosynth.data.cases import Case, write_cases
+from pathosynth.data.findings import Bands, CheckInput, Finding
+from pathosynth.data.labels import LabelScheme
+from pathosynth.data.volume import Volume
+from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.record import RunRecord
+from pathosynth.stages import inputs, outputs
+from pathosynth.stages.batch import Options, Plan, Result
+from pathosynth.stages.models import find_model
+
+BYTES_PER_VOXEL = 120
+"""Peak of the checks per voxel, measured; see benchmarks/results.md."""
+
+
+@dataclass(frozen=True)
+class Checking:
+    """Which checks run, and the intensities they may compare with."""
+
+    names: tuple[str, ...]
+    bands: Bands | None = None
+
+    @classmethod
+    def of(cls, names: Sequence[str] = (), bands: Bands | None = None) -> "Checking":
+        """The named checks, all of them where none is named.
+
+        Raises:
+            ConfigError: no such check.
+        """
+        unknown = sorted(set(names) - set(CHECKS))
+        if unknown:
+            raise ConfigError(f"--check {', '.join(unknown)}: expected some of {', '.join(CHECKS)}.")
+        return cls(tuple(names) or tuple(CHECKS), bands)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One case to be judged."""
+
+    row: Case
+
+    @property
+    def case(self) -> str:
+        """Name of the case."""
+        return self.row.case
+
+    @property
+    def source(self) -> str:
+        """The case itself."""
+        return self.row.case
+
+
+def plan(cases: Sequence[Case], names: Sequence[str], model: str, options: Options) -> Plan:
+    """Every case becomes one task.
+
+    Args:
+        cases: what is judged.
+        names: checks to run; all of them when empty.
+        model: where the intensity bands come from; empty for none.
+        options: how to run.
+
+    Raises:
+        ConfigError: no such check.
+        ModelError: no such model.
+    """
+    checking = Checking.of(names, find_model(model).bands if model else None)
+    return Plan(
+        command="check",
+        config={"checks": list(checking.names), "model": model},
+        inputs=inputs.files_of(cases),
+        tasks=[Checked(case) for case in cases],
+        work=functools.partial(check_case, checking=checking),
+        finish=functools.partial(_finish, cases=tuple(cases)),
+        memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL),
+        makes=f"checks.csv for {len(cases)} cases and a cases.csv of those kept",
+    )
+
+
+def judge(
+    checking: Checking,
+    labels: Volume,
+    image: Volume | None,
+    scheme: LabelScheme,
+    source_labels: np.ndarray | None = None,
+) -> list[Finding]:
+    """Apply every check to one case in RAS orientation."""
+    case = CheckInput(
+        image=None if image is None else image.array,
+        labels=labels.array,
+        scheme=scheme,
+        spacing_mm=labels.spacing_mm,
+        source_labels=source_labels,
+        bands=checking.bands,
+    )
+    return run_checks(case, checking.names)
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """Why a case is turned down; an empty text when it is kept."""
+    return "; ".join(f"{finding.name}: {finding.detail}" for finding in findings if not finding.passed)
+
+
+def check_case(task: Checked, *, checking: Checking) -> Result:
+    """Read and judge one case: its labels once with every image it has, or alone where it has none."""
+    scheme = inputs.one_scheme([task.row])
+    found: list[tuple[str, Finding]] = []
+    for contrast in [*task.row.images] or [""]:
+        brain = inputs.read_brain(task.row, scheme, contrast)
+        found += [(contrast, finding) for finding in judge(checking, brain.labels, brain.image, scheme)]
+    why = verdict([finding for _, finding in found])
+    return Result("rejected" if why else "done", why, {"findings": outputs.finding_facts(found)})
+
+
+def _finish(out: Path, record: RunRecord, *, cases: Sequence[Case]) -> None:
+    """Write the table of kept cases, which stay where they are, and the table of checks."""
+    write_cases(out / inputs.TABLE, [case for case in cases if record.content["cases"][case.case]["outcome"] == "done"])
+    outputs.write_checks(out, record, [case.case for case in cases])

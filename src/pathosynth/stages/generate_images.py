@@ -1,0 +1,195 @@
+"""Labels -> images: renders every label map with what is in ``image_generators/``."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pathosynth.data.cases import Case
+from pathosynth.data.grid import crop, crop_box, uncrop
+from pathosynth.data.intensity import robust_scale
+from pathosynth.data.labels import LabelScheme
+from pathosynth.data.nifti import read_field
+from pathosynth.data.requests import Request
+from pathosynth.data.volume import Volume
+from pathosynth.runs.config import parse_settings
+from pathosynth.runs.errors import InputError
+from pathosynth.runs.seeds import case_seed
+from pathosynth.stages import inputs, outputs
+from pathosynth.stages.batch import Options, Plan, Result
+from pathosynth.stages.models import DEFAULT_MODEL, Found, device_for, find_model, render
+from pathosynth.stages.naming import child_name
+
+BYTES_PER_VOXEL = 400
+"""Peak of rendering per voxel around the brain, measured; see benchmarks/results.md."""
+
+MARGIN_MM = 6.0
+"""Rim around the brain that is rendered with it."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A model, the settings of a generator without weights, and where it computes."""
+
+    found: Found
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, model: str, settings: Sequence[str], device: str) -> "Rendering":
+        """Build from ``--model``, ``--set`` and ``--device``.
+
+        Raises:
+            ModelError: there is no such model.
+            ConfigError: a setting is malformed.
+        """
+        found = find_model(model or DEFAULT_MODEL)
+        return cls(found, parse_settings(list(settings)), device_for(found, device))
+
+    def described(self) -> dict[str, Any]:
+        """What goes into the run record."""
+        return {
+            "model": self.found.identity,
+            "generator": self.found.generator,
+            "generator_settings": dict(self.settings),
+        }
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One image to be made: of which case, with which parent, under which name, with which seed."""
+
+    case: str
+    labelled: Case
+    parent: Case | None
+    seed: int
+
+    @property
+    def source(self) -> str:
+        """Name of the case with the labels."""
+        return self.labelled.case
+
+
+def plan(
+    cases: Sequence[Case], parents: Sequence[Case] | None, rendering: Rendering, per_case: int, options: Options
+) -> Plan:
+    """Every image of every case becomes one task.
+
+    Args:
+        cases: label maps to be rendered.
+        parents: cases whose images may be carried along; None where the generator needs none.
+        rendering: model and settings.
+        per_case: images per label map.
+        options: how to run.
+
+    Raises:
+        InputError: two images would get the same name.
+    """
+    tasks = renderings(cases, parents or [], per_case, options.seed)
+    return Plan(
+        command="generate-images",
+        config={**rendering.described(), "per_case": per_case},
+        inputs=inputs.files_of([*cases, *(parents or [])]),
+        tasks=tasks,
+        work=functools.partial(render_case, rendering=rendering, out=options.out),
+        finish=functools.partial(outputs.finish, order=[task.case for task in tasks]),
+        memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL),
+        makes=f"{len(tasks)} {rendering.found.contrast} images with {rendering.found.identity}",
+        device=rendering.device,
+    )
+
+
+def renderings(cases: Sequence[Case], parents: Sequence[Case], per_case: int, run_seed: int) -> list[Rendered]:
+    """Names and seeds of the images: a morphed case keeps its name, a real one gets a synthetic name of its own.
+
+    Raises:
+        InputError: two images would get the same name.
+    """
+    by_name, made = {case.case: case for case in parents}, dict[str, Rendered]()
+    for case in cases:
+        for number in range(1, per_case + 1):
+            keeps = case.origin != "real" and per_case == 1
+            name = child_name(case.case) if keeps else child_name(case.case, "Generated", number)
+            if name in made:
+                raise InputError(
+                    f"Cases '{made[name].source}' and '{case.case}' would both become '{name}'. Rename one."
+                )
+            made[name] = Rendered(name, case, by_name.get(case.parent), case_seed(run_seed, name, "image"))
+    return list(made.values())
+
+
+def image_of(request: Request, rendering: Rendering, seed: int) -> np.ndarray:
+    """Render around the brain only and put the result back, so that empty space costs neither time nor memory.
+
+    Returns:
+        (I, J, K) float32 on the request's grid, 0 outside the labels.
+
+    Raises:
+        InputError: the labels do not suit the model, or the image has a value that is not finite.
+    """
+    box = crop_box(request.labels > 0, round(MARGIN_MM / min(request.spacing_mm)))
+    inner = Request(
+        labels=crop(request.labels, box, 0),
+        scheme=request.scheme,
+        spacing_mm=request.spacing_mm,
+        parent_image=None if request.parent_image is None else crop(request.parent_image, box, 0),
+        displacement=None if request.displacement is None else crop(request.displacement, box, 0),
+    )
+    image = render(rendering.found, inner, seed, rendering.device, rendering.settings)
+    if not np.isfinite(image).all():
+        raise InputError(f"{rendering.found.identity} made an image with NaN or infinite voxels. Try another seed.")
+    return uncrop(image.astype(np.float32), box, request.labels.shape, 0)
+
+
+def scaled_parent(image: Volume | None, labels: Volume) -> np.ndarray | None:
+    """The parent's image in the models' intensity unit: 0.5th and 99.5th percentile inside the labels are 0 and 1."""
+    return None if image is None else robust_scale(image.array, labels.array > 0)[0]
+
+
+def provenance(rendering: Rendering, scheme: LabelScheme, seed: int) -> dict[str, Any]:
+    """Sidecar of a generated image."""
+    return {
+        "Synthetic": True,
+        "SkullStripped": True,
+        "Model": rendering.found.identity,
+        "Generator": rendering.found.generator,
+        "GeneratorSettings": dict(rendering.settings),
+        "LabelScheme": scheme.name,
+        "Seed": seed,
+        "IntensityRule": f"int16; {outputs.INTENSITY_SCALE} is the 99.5th percentile of a real brain, 0 its 0.5th",
+    }
+
+
+def render_case(task: Rendered, *, rendering: Rendering, out: Path) -> Result:
+    """Read, render and write one case."""
+    scheme, case = inputs.one_scheme([task.labelled]), task.labelled
+    brain = inputs.read_brain(case, scheme)
+    parent = inputs.read_brain(task.parent, scheme, rendering.found.contrast) if task.parent else None
+    displacement = read_field(case.displacement)[0] if case.displacement else None
+    request = Request(
+        labels=brain.labels.array,
+        scheme=scheme,
+        spacing_mm=brain.labels.spacing_mm,
+        parent_image=scaled_parent(parent.image, parent.labels) if parent else None,
+        displacement=displacement,
+    )
+    image = brain.labels.with_array(image_of(request, rendering, task.seed))
+    origin = "generated" if case.origin == "real" else case.origin
+    parent_name = case.case if case.origin == "real" else case.parent
+    row = case.model_copy(
+        update={"case": task.case, "origin": origin, "parent": parent_name, "seed": task.seed, "images": {}}
+    )
+    product = outputs.Product(
+        row=row,
+        scheme=scheme,
+        original=brain.original,
+        labels=brain.labels,
+        image=image,
+        contrast=rendering.found.contrast,
+        sidecar={"Parent": parent_name, "ParentSubject": case.subject},
+        image_sidecar=provenance(rendering, scheme, task.seed),
+    )
+    return Result("done", facts=outputs.write_case(out, product))

@@ -1,0 +1,169 @@
+"""Image generators by name: shipped models, generators that need no training, and model folders."""
+
+import ast
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pathosynth.data.findings import Bands
+from pathosynth.data.requests import Request
+from pathosynth.image_generators import IMAGE_GENERATORS, load
+from pathosynth.runs.config import build_config
+from pathosynth.runs.errors import ConfigError, ModelError
+from pathosynth.runs.files import sha256
+
+DEFAULT_MODEL = "fetal-t2w"
+BANDS_FILE = "bands.json"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a model name leads.
+
+    Attributes:
+        name: what the user asked for, or the folder's name.
+        generator: key of `IMAGE_GENERATORS`.
+        folder: model folder; None for a generator that needs no training.
+        card: content of the folder's ``config.json``; empty without a folder.
+    """
+
+    name: str
+    generator: str
+    folder: Path | None
+    card: dict[str, Any]
+
+    @property
+    def contrast(self) -> str:
+        """Image column of the case table, e.g. T2w."""
+        return str(self.card.get("config", {}).get("contrast", "T2w"))
+
+    @property
+    def bands(self) -> Bands | None:
+        """Lowest and highest median of each tissue among the training cases; None without a ``bands.json``.
+
+        Raises:
+            ModelError: the file is damaged.
+        """
+        path = self.folder / BANDS_FILE if self.folder else None
+        if path is None or not path.is_file():
+            return None
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            return {tissue: (float(low), float(high)) for tissue, (low, high) in stored.items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ModelError(f"{path}: damaged ({error}). Copy or train the model again.") from None
+
+    @property
+    def identity(self) -> str:
+        """Name and, for trained weights, the start of their SHA-256; goes into every sidecar."""
+        weights = self.folder / "model.safetensors" if self.folder else None
+        return f"{self.name}@{sha256(weights)[:16]}" if weights and weights.is_file() else self.name
+
+
+def shipped_models() -> dict[str, Path]:
+    """Model folders inside the package, by name."""
+    root = Path(str(resources.files("pathosynth"))) / "models"
+    return {path.parent.name: path.parent for path in sorted(root.glob("*/config.json"))}
+
+
+def find_model(name_or_folder: str) -> Found:
+    """Resolve ``--model``.
+
+    Raises:
+        ModelError: there is no such model, or its folder cannot be used.
+    """
+    shipped = shipped_models()
+    if name_or_folder in shipped:
+        return _from_folder(shipped[name_or_folder], name_or_folder)
+    folder = Path(name_or_folder)
+    if folder.is_dir():
+        return _from_folder(folder, folder.resolve().name)
+    if name_or_folder in IMAGE_GENERATORS:
+        if hasattr(load(name_or_folder), "train"):
+            raise ModelError(
+                f"--model {name_or_folder}: this generator must be trained first. Give the folder `train` wrote."
+            )
+        return Found(name_or_folder, name_or_folder, None, {})
+    known = [*shipped, *IMAGE_GENERATORS]
+    raise ModelError(
+        f"--model {name_or_folder}: expected one of {', '.join(known)}, or a folder with config.json; found neither."
+    )
+
+
+@lru_cache(maxsize=2)
+def _loaded(generator: str, folder: Path | None, device: str, settings: str) -> Any:
+    module, values = load(generator), json.loads(settings)
+    if folder is None:
+        return build_config(module.Config, values, f"settings of {generator}")
+    if values:
+        raise ConfigError(f"A trained model keeps its own settings; found {', '.join(values)}. Leave out --set here.")
+    return module.load_model(folder, device)
+
+
+def render(found: Found, request: Request, seed: int, device: str, settings: Mapping[str, Any]) -> np.ndarray:
+    """Render one image; the model stays loaded for the next call.
+
+    Returns:
+        (I, J, K) float32 on the request's grid: 0 background, about 0..1 inside.
+
+    Raises:
+        ModelError: the model folder is missing or damaged.
+        InputError: the labels do not suit the model.
+    """
+    model = _loaded(found.generator, found.folder, device, json.dumps(dict(settings), sort_keys=True))
+    images: Sequence[np.ndarray] = load(found.generator).generate(model, [request], [seed])
+    return images[0]
+
+
+def device_for(found: Found, device: str) -> str:
+    """Resolve ``--device``: generators without weights compute on the CPU, the others where `auto` finds a GPU or not.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if found.folder is None:
+        return "cpu"
+    from pathosynth.diffusion.distributed import setup  # brings torch in
+
+    return str(setup(None if device == "auto" else device).device)
+
+
+def first_line(generator: str) -> str:
+    """First line of a generator's documentation, read from its source so that torch is not imported.
+
+    A generator from outside the package (``--use``) is imported already.
+    """
+    module = IMAGE_GENERATORS[generator]
+    spec = None if module in sys.modules else importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        text = sys.modules[module].__doc__ if module in sys.modules else None
+    else:
+        text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+    return (text or "").strip().split("\n")[0]
+
+
+def _from_folder(folder: Path, name: str) -> Found:
+    try:
+        card = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        generator = card["generator"]
+    except FileNotFoundError:
+        raise ModelError(
+            f"{folder}: expected a model folder, found no config.json. Give the folder `train` wrote."
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder}/config.json: damaged ({type(error).__name__}: {error}). Copy or train it again."
+        ) from None
+    if generator not in IMAGE_GENERATORS:
+        raise ModelError(
+            f"{folder}/config.json: unknown generator '{generator}'; known: {', '.join(IMAGE_GENERATORS)}."
+        )
+    return Found(name, generator, folder, card)

@@ -1,0 +1,111 @@
+"""Morph, render and check in one go: the one-case functions of three stages, one written case (docs/decisions/0001)."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pathosynth.data.cases import Case
+from pathosynth.data.requests import Request
+from pathosynth.runs.record import RunRecord
+from pathosynth.runs.seeds import case_seed
+from pathosynth.stages import check, generate_images, inputs, morph, outputs
+from pathosynth.stages.batch import Options, Plan, Result
+from pathosynth.stages.check import Checking
+from pathosynth.stages.generate_images import Rendering
+from pathosynth.stages.inputs import Brain
+from pathosynth.stages.morph import Morphing, Variant
+
+Reader = Callable[[Case, str], Brain]
+"""Gives the voxels of a parent case: labels, and its image of a contrast where it has one."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every case of a run is made."""
+
+    morphing: Morphing
+    rendering: Rendering
+    checking: Checking
+    run_seed: int
+
+    @classmethod
+    def of(cls, morphing: Morphing, rendering: Rendering, run_seed: int) -> "Recipe":
+        """All checks, with the intensity bands of the model where it has some."""
+        return cls(morphing, rendering, Checking.of(bands=rendering.found.bands), run_seed)
+
+    def described(self) -> dict[str, Any]:
+        """What goes into the run record."""
+        return {**self.morphing.described(), **self.rendering.described(), "checks": list(self.checking.names)}
+
+
+def plan(cases: Sequence[Case], morphing: Morphing, rendering: Rendering, options: Options) -> Plan:
+    """Every variant of every case becomes one task.
+
+    Raises:
+        InputError: two cases would get the same name.
+    """
+    return plan_with(read_parent, cases, Recipe.of(morphing, rendering, options.seed), options, command="synthesize")
+
+
+def plan_with(reader: Reader, cases: Sequence[Case], recipe: Recipe, options: Options, *, command: str) -> Plan:
+    """The plan for parents that `reader`, a picklable function, gives the voxels of."""
+    tasks = morph.variants(cases, recipe.morphing, options.seed)
+    order = tuple(task.case for task in tasks)
+    bytes_per_voxel = max(morph.BYTES_PER_VOXEL, generate_images.BYTES_PER_VOXEL)
+    return Plan(
+        command=command,
+        config={**recipe.described(), "scheme": sorted({case.scheme for case in cases})},
+        inputs=inputs.files_of(cases),
+        tasks=tasks,
+        work=functools.partial(make_case, recipe=recipe, reader=reader, out=options.out),
+        finish=functools.partial(_finish, order=order),
+        memory_gib=outputs.memory_gib(cases, bytes_per_voxel),
+        makes=f"{len(tasks)} labelled {recipe.rendering.found.contrast} images with {recipe.morphing.pathology}, "
+        f"rendered by {recipe.rendering.found.identity}",
+        device=recipe.rendering.device,
+    )
+
+
+def read_parent(case: Case, contrast: str) -> Brain:
+    """Read a parent from its files."""
+    return inputs.read_brain(case, inputs.one_scheme([case]), contrast)
+
+
+def make_case(variant: Variant, *, recipe: Recipe, reader: Reader, out: Path) -> Result:
+    """Make one case from its parent and write it, complete; what a check turns down goes to ``rejected/``."""
+    parent = reader(variant.parent, recipe.rendering.found.contrast)
+    scheme = inputs.one_scheme([variant.parent])
+    morphed = morph.apply(parent.labels, scheme, recipe.morphing, variant.seed)
+    labels = parent.labels.with_array(morphed.labels)
+    request = Request(
+        labels=labels.array,
+        scheme=scheme,
+        spacing_mm=labels.spacing_mm,
+        parent_image=generate_images.scaled_parent(parent.image, parent.labels),
+        displacement=morphed.displacement,
+    )
+    image_seed = case_seed(recipe.run_seed, variant.case, "image")
+    image = labels.with_array(generate_images.image_of(request, recipe.rendering, image_seed))
+    findings = check.judge(recipe.checking, labels, image, scheme, parent.labels.array)
+    reached = morph.severity(labels, scheme, recipe.morphing)
+    product = outputs.Product(
+        row=morph.child(variant, recipe.morphing, reached),
+        scheme=scheme,
+        original=parent.original,
+        labels=labels,
+        image=image,
+        contrast=recipe.rendering.found.contrast,
+        sidecar=morph.provenance(variant, recipe.morphing, morphed, reached),
+        image_sidecar=generate_images.provenance(recipe.rendering, scheme, image_seed),
+    )
+    why = check.verdict(findings)
+    facts = outputs.write_case(out, product, rejected=bool(why))
+    contrast = recipe.rendering.found.contrast
+    facts["findings"] = outputs.finding_facts((contrast, finding) for finding in findings)
+    return Result("rejected" if why else "done", why, {"severity": reached, **facts})
+
+
+def _finish(out: Path, record: RunRecord, *, order: Sequence[str]) -> None:
+    outputs.finish(out, record, order=order)

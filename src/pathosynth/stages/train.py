@@ -1,0 +1,184 @@
+"""Cases -> model folder: trains an image generator, step by step, and goes on where it was stopped."""
+
+import csv
+import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pathosynth.data.cases import Case
+from pathosynth.data.intensity import robust_scale
+from pathosynth.data.labels import LabelScheme
+from pathosynth.data.pairs import Pair
+from pathosynth.image_generators import load
+from pathosynth.runs.config import parse_settings
+from pathosynth.runs.errors import ConfigError, InputError
+from pathosynth.runs.files import json_text, write_text
+from pathosynth.runs.record import RunRecord
+from pathosynth.stages import inputs
+from pathosynth.stages.batch import Options
+from pathosynth.stages.models import BANDS_FILE
+
+log = logging.getLogger(__name__)
+
+LOG_FILE = "train.csv"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained, and how long this call may take.
+
+    Attributes:
+        generator: key of `IMAGE_GENERATORS`.
+        preset: key of the generator's presets.
+        changes: settings that differ from the preset, nested.
+        minutes: after this time a checkpoint is written and the call returns; None for no limit.
+        resume: whether a checkpoint in the folder may be gone on from.
+        checkpoint_every: steps between checkpoints.
+    """
+
+    generator: str
+    preset: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    minutes: float | None = None
+    resume: bool = True
+    checkpoint_every: int = 250
+
+    @classmethod
+    def of(
+        cls,
+        generator: str,
+        preset: str,
+        settings: Sequence[str],
+        *,
+        max_steps: int | None,
+        minutes: float | None,
+        resume: str,
+    ) -> "Training":
+        """Build from the command line's words.
+
+        Raises:
+            ConfigError: a setting is malformed, or the number of steps is given twice.
+        """
+        if resume not in ("auto", "never"):
+            raise ConfigError(f"--resume {resume}: expected auto or never.")
+        changes = parse_settings(list(settings))
+        if max_steps is not None:
+            if "steps" in changes.setdefault("training", {}):
+                raise ConfigError("--max-steps and --set training.steps say the same thing. Give one of them.")
+            changes["training"]["steps"] = max_steps
+        return cls(generator, preset, changes, minutes, resume == "auto")
+
+    def config(self) -> Any:
+        """The generator's resolved settings.
+
+        Raises:
+            ConfigError: the generator does not learn, or a setting is wrong.
+        """
+        module = load(self.generator)
+        if not hasattr(module, "train"):
+            raise ConfigError(f"--generator {self.generator}: this generator needs no training; use it with --model.")
+        return module.config_from_preset(self.preset, self.changes)
+
+
+StepNotice = Callable[[int, int, float], None]
+"""Called after every step with its number, the total and the loss."""
+
+
+def train(cases: Sequence[Case], training: Training, options: Options, notice: StepNotice) -> bool:
+    """Train until the last step; returns whether that was reached.
+
+    SIGTERM, SIGUSR1 and SIGUSR2, and the end of `training.minutes`, write a checkpoint and return false; the same call
+    then goes on from there.
+
+    Raises:
+        InputError: no case has labels and an image of the contrast.
+        ModelError: the folder holds a checkpoint of another run.
+        TrainingError: the loss is no longer finite.
+    """
+    from pathosynth.diffusion import distributed  # brings torch in
+
+    config = training.config()
+    used = [case for case in cases if case.labels is not None and config.contrast in case.images]
+    scheme = inputs.one_scheme(used or cases)
+    pairs = [read_pair(case, scheme, config.contrast) for case in used]
+    if options.overwrite:
+        shutil.rmtree(options.out / CHECKPOINTS, ignore_errors=True)
+    elif not training.resume and (options.out / CHECKPOINTS).is_dir():
+        raise ConfigError(
+            f"{options.out}: holds checkpoints, and --resume is never. Choose another --output or --overwrite."
+        )
+    rank = distributed.setup(None if options.device == "auto" else options.device)
+    described = {"generator": training.generator, "config": config.model_dump(mode="json")}
+    record = RunRecord.begin(
+        options.out, "train", described, options.seed, inputs.files_of(used),
+        device=str(rank.device), overwrite=options.overwrite,
+    ) if rank.is_writer else None  # fmt: skip
+    clock = time.monotonic()
+    with distributed.stop_signals() as flag:
+
+        def stop() -> bool:
+            late = training.minutes is not None and time.monotonic() - clock > training.minutes * 60
+            flag.name = flag.name or ("time limit" if late else "")
+            agreed = distributed.stop_agreed(flag, rank)
+            flag.name = flag.name or ("another process" if agreed else "")
+            return agreed
+
+        steps = load(training.generator).train(
+            pairs, scheme, config, options.out, seed=options.seed, rank=rank,
+            checkpoint_every=training.checkpoint_every, stop=stop,
+        )  # fmt: skip
+        reached = _follow(steps, config.training.steps, options.out if rank.is_writer else None, flag, notice)
+    distributed.teardown()
+    if record is not None and reached:
+        _finish(options.out, pairs, scheme, record)
+    return reached
+
+
+def read_pair(case: Case, scheme: LabelScheme, contrast: str) -> Pair:
+    """Labels and robustly scaled image of one case in RAS orientation.
+
+    Raises:
+        InputError: a file is damaged, or there is nothing to scale by.
+    """
+    brain = inputs.read_brain(case, scheme, contrast)
+    if brain.image is None:
+        raise InputError(f"Case '{case.case}' has no {contrast} image. Add it to the case table.")
+    scaled = robust_scale(brain.image.array, brain.labels.array > 0)[0]
+    return Pair(case.case, case.subject, brain.labels.array, scaled, brain.labels.spacing_mm)
+
+
+def _follow(steps: Any, total: int, out: Path | None, flag: Any, notice: StepNotice) -> bool:
+    """Go through the steps, log each, leave after the one at which a stop was asked for."""
+    done = 0
+    for result in steps:
+        done = result.step
+        if out is not None:
+            _log(out / LOG_FILE, result)
+            notice(done, total, result.loss)
+        if flag.name and done < total:
+            log.warning("stopped after step %d (%s); the same command goes on", done, flag.name)
+            return False
+    return True
+
+
+def _log(path: Path, result: Any) -> None:
+    """One line per step; after a resume, steps since the last checkpoint appear twice and the later line counts."""
+    new = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        if new:
+            writer.writerow(("step", "loss", "grad_norm", "learning_rate", "seconds"))
+        writer.writerow((result.step, result.loss, result.grad_norm, result.learning_rate, round(result.seconds, 4)))
+
+
+def _finish(out: Path, pairs: Sequence[Pair], scheme: LabelScheme, record: RunRecord) -> None:
+    """Measure the intensity bands that checks compare with, and close the record."""
+    from pathosynth.checks.intensity import learn_bands
+
+    write_text(out / BANDS_FILE, json_text({name: list(band) for name, band in learn_bands(pairs, scheme).items()}))
+    record.complete(subjects=sorted({pair.subject for pair in pairs}))
