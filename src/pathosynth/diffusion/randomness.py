@@ -2,7 +2,8 @@
 
 `generator(seed, "noise", step, slot)` gives the same numbers whenever and wherever it is called. No result depends on
 the order of the cases, on batch size, on the number of workers or ranks, or on whether a run was interrupted, and no
-generator state has to be saved. This module needs torch only once `generator` is called.
+generator state has to be saved. Seeds of cases come from `runs.seeds`; this is what happens below one of them.
+The module needs torch only once `generator` is called.
 """
 
 import hashlib
@@ -39,8 +40,3 @@ def generator(seed: int, *counters: Counter) -> "torch.Generator":
 def numpy_generator(seed: int, *counters: Counter) -> np.random.Generator:
     """Numpy generator (Philox) for (seed, *counters)."""
     return np.random.Generator(np.random.Philox(derived_seed(seed, *counters)))
-
-
-def case_seed(run_seed: int, case_id: str) -> int:
-    """Seed of a case: depends on the run's seed and the case's name alone, in [0, 2^63) so that it fits any table."""
-    return derived_seed(run_seed, "case", case_id) >> 1

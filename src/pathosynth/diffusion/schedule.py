@@ -85,7 +85,7 @@ class Schedule:
         if spacing == "trailing":
             index = torch.linspace(self.steps, 0, n + 1, dtype=torch.float64).round()
         else:
-            index = torch.linspace(self.steps, 1, n, dtype=torch.float64).round()
+            index = torch.linspace(self.steps - 1, 0, n, dtype=torch.float64).round() + 1
             index = torch.cat([index, torch.zeros(1, dtype=torch.float64)])
         return index / self.steps
 
