@@ -1,0 +1,159 @@
+"""What every check must do, tried on all of them: pass good cases, catch its planted defect, never pass nonsense."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from pathosynth.checks import CHECKS, run_checks
+from pathosynth.data.findings import CheckInput, Finding
+from pathosynth.data.labels import load_scheme
+from pathosynth.data.phantom import brain_phantom
+from pathosynth.data.requests import Request
+from pathosynth.image_generators import gaussian_mixture
+from pathosynth.runs.errors import ConfigError
+
+SCHEME = load_scheme("kcl8")
+
+
+def rendered(seed: int) -> CheckInput:
+    phantom = brain_phantom(seed)
+    request = Request(phantom.array, SCHEME, phantom.spacing_mm)
+    image = gaussian_mixture.generate(gaussian_mixture.Config(), [request], [seed])[0]
+    return CheckInput(image, phantom.array, SCHEME, phantom.spacing_mm)
+
+
+@pytest.fixture(scope="module")
+def good() -> list[CheckInput]:
+    return [rendered(seed) for seed in range(5)]
+
+
+def ventricle_open_to_the_background(case: CheckInput) -> CheckInput:
+    labels = case.labels.copy()
+    i, j, k = (np.argwhere(SCHEME.mask(labels, "ventricles")).mean(axis=0)).astype(int)
+    labels[i - 2 : i + 2, j - 2 : j + 2, k:][labels[i - 2 : i + 2, j - 2 : j + 2, k:] > 0] = SCHEME.group("ventricles")[
+        0
+    ]
+    return replace(case, labels=labels)
+
+
+def floating_cerebellum(case: CheckInput) -> CheckInput:
+    labels = case.labels.copy()
+    labels[2:8, 2:8, 2:8] = SCHEME.group("cerebellum")[0]
+    return replace(case, labels=labels)
+
+
+def one_slice_brighter(case: CheckInput) -> CheckInput:
+    image = case.image.copy()
+    image[:, :, image.shape[2] // 2] += 0.03
+    return replace(case, image=image)
+
+
+def grey_and_fluid_alike(case: CheckInput) -> CheckInput:
+    image = case.image.copy()
+    fluid, white = SCHEME.mask(case.labels, "ventricles") | SCHEME.mask(case.labels, "external_csf"), case.labels == 1
+    image[fluid] += np.median(image[white]) - np.median(image[fluid])
+    return replace(case, image=image)
+
+
+DEFECTS: dict[str, Callable[[CheckInput], CheckInput]] = {
+    "geometry": ventricle_open_to_the_background,
+    "islands": floating_cerebellum,
+    "slice_steps": one_slice_brighter,
+    "intensity": grey_and_fluid_alike,
+}
+
+
+def run(name: str, case: CheckInput) -> Finding:
+    return run_checks(case, [name])[0]
+
+
+def test_every_check_has_a_planted_defect() -> None:
+    assert set(DEFECTS) == set(CHECKS)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_good_cases_pass(name: str, good: list[CheckInput]) -> None:
+    for case in good:
+        finding = run(name, case)
+        assert finding.passed, finding.detail
+        assert finding.name == name
+        assert finding.value <= finding.limit
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_planted_defect_is_caught_and_told(name: str, good: list[CheckInput]) -> None:
+    for case in good:
+        finding = run(name, DEFECTS[name](case))
+        assert not finding.passed, finding.detail
+        assert finding.value > finding.limit
+        assert finding.detail
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("nonsense", ["empty labels", "no labels", "nothing at all"])
+def test_without_labels_nothing_passes(name: str, nonsense: str, good: list[CheckInput]) -> None:
+    case = replace(good[0], labels=np.zeros_like(good[0].labels) if nonsense == "empty labels" else None)
+    if nonsense == "nothing at all":
+        case = replace(case, image=None)
+    finding = run(name, case)
+    assert not finding.passed
+    assert np.isnan(finding.value)
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if name != "islands"])  # islands looks at labels alone
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf, "constant", "other grid"])
+def test_a_broken_image_never_passes(name: str, nonsense: float | str, good: list[CheckInput]) -> None:
+    image = good[0].image.copy()
+    if nonsense == "constant":
+        image[:] = 0.5
+    elif nonsense == "other grid":
+        image = image[1:]
+    else:
+        image[tuple(np.argwhere(good[0].labels > 0)[0])] = nonsense
+    finding = run(name, replace(good[0], image=image))
+    assert not finding.passed
+    assert np.isnan(finding.value)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_input_is_not_touched(name: str, good: list[CheckInput]) -> None:
+    image, labels = good[0].image.copy(), good[0].labels.copy()
+    run(name, good[0])
+    np.testing.assert_array_equal(good[0].image, image)
+    np.testing.assert_array_equal(good[0].labels, labels)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_unit_of_the_image_does_not_matter(name: str, good: list[CheckInput]) -> None:
+    expected = run(name, good[1])
+    finding = run(name, replace(good[1], image=good[1].image * 1000 + 300))
+    assert finding.passed == expected.passed
+    assert finding.value == pytest.approx(expected.value, abs=1e-3)
+
+
+def test_a_finding_cannot_pass_without_a_value() -> None:
+    with pytest.raises(ValueError, match="without a value"):
+        Finding("geometry", float("nan"), 0.0, True, "")
+
+
+def test_unknown_check_is_refused(good: list[CheckInput]) -> None:
+    with pytest.raises(ConfigError, match="geometry"):
+        run_checks(good[0], ["beauty"])
+
+
+def test_all_checks_run_in_the_order_of_the_table(good: list[CheckInput]) -> None:
+    assert [finding.name for finding in run_checks(good[0])] == list(CHECKS)
+
+
+def test_labels_alone_can_be_judged(good: list[CheckInput]) -> None:
+    case = replace(good[0], image=None)
+    assert all(finding.passed for finding in run_checks(case, ["geometry", "islands"]))
+    assert not any(finding.passed for finding in run_checks(case, ["slice_steps", "intensity"]))
+
+
+def test_folds_are_not_mistaken_for_slice_steps_after_smoothing(good: list[CheckInput]) -> None:
+    image = ndimage.gaussian_filter(good[0].image, 0.7)
+    assert run("slice_steps", replace(good[0], image=image)).passed
