@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
@@ -60,8 +60,16 @@ class Work(Talk):
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
 
-def command(name: str, *, on: typer.Typer = app) -> Callable[[CommandT], CommandT]:
-    """Register a command whose first parameter is a `Talk` or `Work`; its fields become options of the command."""
+Panel = Literal["First steps", "Stages", "Look"]
+
+
+def command(name: str, panel: Panel) -> Callable[[CommandT], CommandT]:
+    """Register a command whose first parameter is a `Talk` or `Work`; its fields become options of the command.
+
+    Args:
+        name: what the user types.
+        panel: heading it stands under in the help.
+    """
 
     def register(function: CommandT) -> CommandT:
         first, *own = inspect.signature(function, eval_str=True).parameters.values()
@@ -75,7 +83,7 @@ def command(name: str, *, on: typer.Typer = app) -> Callable[[CommandT], Command
 
         run.__signature__ = inspect.Signature([*own, *shared.values()])  # type: ignore[attr-defined]
         run.__annotations__ = {item.name: item.annotation for item in (*own, *shared.values())}
-        on.command(name)(run)
+        app.command(name, rich_help_panel=panel)(run)
         return function
 
     return register

@@ -9,7 +9,7 @@ from pathosynth.cli import options as o
 from pathosynth.cli.app import Talk, command, show
 
 
-@command("list")
+@command("list", "Look")
 def listed(
     common: Talk,
     *,
@@ -22,7 +22,7 @@ def listed(
     show(rows, common, "\n".join(line for row in rows for line in _row_lines(row, common.verbose)))
 
 
-@command("info")
+@command("info", "Look")
 def info(
     common: Talk,
     *,

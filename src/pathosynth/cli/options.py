@@ -8,7 +8,6 @@ import typer
 Input = Annotated[
     Path, typer.Option("-i", "--input", help="A cases.csv, a folder of label maps, or one label map (.nii.gz).")
 ]
-Cases = Annotated[Path, typer.Option("-i", "--input", help="A cases.csv or the folder it lies in.")]
 Source = Annotated[Path, typer.Argument(metavar="INPUT", help="One label map, a folder of them, or a cases.csv.")]
 Scheme = Annotated[
     str, typer.Option("--scheme", help="Legend of the label maps: a shipped name (list schemes) or a .toml file.")
@@ -18,6 +17,9 @@ Settings = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the pathology, e.g. atrial_width_mm=18.")
 ]
 GeneratorSettings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the generator.")]
+Parents = Annotated[
+    Path | None, typer.Option("--parents", help="The cases these were made from: for --model carried, and for checks.")
+]
 PerCase = Annotated[int, typer.Option("--per-case", min=1, help="Variants made of each input.")]
 Model = Annotated[str, typer.Option("--model", help="A shipped model or generator (list models), or a model folder.")]
 CheckNames = Annotated[

@@ -1,7 +1,6 @@
 """Commands that make files: one call of one stage each."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +18,7 @@ PAUSED = 75
 """Exit code of a training that was asked to stop and will go on: EX_TEMPFAIL of sysexits.h."""
 
 
-@command("synthesize")
+@command("synthesize", "First steps")
 def synthesize(
     common: Work,
     *,
@@ -39,7 +38,7 @@ def synthesize(
     _run(synthesize.plan(found, morphing, _rendering(common, model, []), _options(common)), common)
 
 
-@command("demo")
+@command("demo", "First steps")
 def demo(
     common: Work,
     *,
@@ -52,7 +51,35 @@ def demo(
     _run(demo.plan(phantoms, _rendering(common, model, []), _options(common)), common)
 
 
-@command("morph")
+@command("prepare", "Stages")
+def prepare(
+    common: Work,
+    *,
+    source: o.Input,
+    scheme: o.Scheme = "",
+    layout: Annotated[
+        str, typer.Option("--format", help="Layout of the data set (list formats); auto looks at the files.")
+    ] = "auto",
+    settings: Annotated[
+        list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the format, e.g. labels_suffix=_seg.")
+    ] = [],  # noqa: B006, typer needs the plain default
+    spacing_mm: Annotated[
+        float | None, typer.Option("--spacing-mm", help="Voxel edge; by default each case keeps its own.")
+    ] = None,
+    margin_mm: Annotated[float, typer.Option("--margin-mm", help="Space kept around the labels.")] = 5.0,
+    multiple: Annotated[int, typer.Option("--multiple", help="Round voxels per axis up to a multiple.")] = 1,
+) -> None:
+    """Bring a data set onto one isotropic grid per case, at the real voxel size, one intensity scale per volume."""
+    from pathosynth.runs.config import build_config, parse_settings
+    from pathosynth.stages import inputs, prepare
+
+    values = {"spacing_mm": spacing_mm, "margin_mm": margin_mm, "multiple": multiple}
+    preparation = build_config(prepare.Preparation, values, "prepare")
+    found = inputs.read_input(source, scheme, layout, parse_settings(settings))
+    _run(prepare.plan(found, preparation, _options(common)), common)
+
+
+@command("morph", "Stages")
 def morph(
     common: Work,
     *,
@@ -69,7 +96,7 @@ def morph(
     _run(morph.plan(inputs.read_input(source, scheme), morphing, _options(common)), common)
 
 
-@command("generate-images")
+@command("generate-images", "Stages")
 def generate_images(
     common: Work,
     *,
@@ -77,36 +104,36 @@ def generate_images(
     scheme: o.Scheme = "",
     model: o.Model = "",
     settings: o.GeneratorSettings = [],  # noqa: B006, typer needs the plain default
-    parents: Annotated[
-        Path | None, typer.Option("--parents", help="Table with the parents' images, for --model carried.")
-    ] = None,
+    parents: o.Parents = None,
     per_case: o.PerCase = 1,
 ) -> None:
     """Render an image for every label map."""
     from pathosynth.stages import generate_images, inputs
 
     found = inputs.read_input(source, scheme)
-    known = inputs.read_input(parents, scheme) if parents else None
+    known = inputs.read_input(parents, scheme) if parents else []
     rendering = _rendering(common, model, settings)
     _run(generate_images.plan(found, known, rendering, per_case, _options(common)), common)
 
 
-@command("check")
+@command("check", "Stages")
 def check(
     common: Work,
     *,
     source: o.Input,
     scheme: o.Scheme = "",
+    parents: o.Parents = None,
     checks: o.CheckNames = [],  # noqa: B006, typer needs the plain default
     model: Annotated[str, typer.Option("--model", help="Model whose training intensities are the yardstick.")] = "",
 ) -> None:
     """Keep or reject cases, and say why: writes checks.csv and a cases.csv of the kept ones."""
     from pathosynth.stages import check, inputs
 
-    _run(check.plan(inputs.read_input(source, scheme), checks, model, _options(common)), common)
+    known = inputs.read_input(parents, scheme) if parents else []
+    _run(check.plan(inputs.read_input(source, scheme), known, checks, model, _options(common)), common)
 
 
-@command("train")
+@command("train", "Stages")
 def train(
     common: Work,
     *,

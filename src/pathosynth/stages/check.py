@@ -44,9 +44,10 @@ class Checking:
 
 @dataclass(frozen=True)
 class Checked:
-    """One case to be judged."""
+    """One case to be judged, and the case it was made from where that is known."""
 
     row: Case
+    parent: Case | None = None
 
     @property
     def case(self) -> str:
@@ -59,11 +60,12 @@ class Checked:
         return self.row.case
 
 
-def plan(cases: Sequence[Case], names: Sequence[str], model: str, options: Options) -> Plan:
+def plan(cases: Sequence[Case], parents: Sequence[Case], names: Sequence[str], model: str, options: Options) -> Plan:
     """Every case becomes one task.
 
     Args:
         cases: what is judged.
+        parents: cases they may be made from; what was wrong with a parent's labels is not held against its child.
         names: checks to run; all of them when empty.
         model: where the intensity bands come from; empty for none.
         options: how to run.
@@ -73,11 +75,12 @@ def plan(cases: Sequence[Case], names: Sequence[str], model: str, options: Optio
         ModelError: no such model.
     """
     checking = Checking.of(names, find_model(model).bands if model else None)
+    known = {case.case: case for case in (*parents, *cases)}
     return Plan(
         command="check",
         config={"checks": list(checking.names), "model": model},
-        inputs=inputs.files_of(cases),
-        tasks=[Checked(case) for case in cases],
+        inputs=inputs.files_of([*cases, *parents]),
+        tasks=[Checked(case, known.get(case.parent)) for case in cases],
         work=functools.partial(check_case, checking=checking),
         finish=functools.partial(_finish, cases=tuple(cases)),
         memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL),
@@ -112,10 +115,11 @@ def verdict(findings: Sequence[Finding]) -> str:
 def check_case(task: Checked, *, checking: Checking) -> Result:
     """Read and judge one case: its labels once with every image it has, or alone where it has none."""
     scheme = inputs.one_scheme([task.row])
+    source = inputs.read_brain(task.parent, scheme).labels.array if task.parent else None
     found: list[tuple[str, Finding]] = []
     for contrast in [*task.row.images] or [""]:
         brain = inputs.read_brain(task.row, scheme, contrast)
-        found += [(contrast, finding) for finding in judge(checking, brain.labels, brain.image, scheme)]
+        found += [(contrast, finding) for finding in judge(checking, brain.labels, brain.image, scheme, source)]
     why = verdict([finding for _, finding in found])
     return Result("rejected" if why else "done", why, {"findings": outputs.finding_facts(found)})
 

@@ -73,14 +73,12 @@ class Rendered:
         return self.labelled.case
 
 
-def plan(
-    cases: Sequence[Case], parents: Sequence[Case] | None, rendering: Rendering, per_case: int, options: Options
-) -> Plan:
+def plan(cases: Sequence[Case], parents: Sequence[Case], rendering: Rendering, per_case: int, options: Options) -> Plan:
     """Every image of every case becomes one task.
 
     Args:
         cases: label maps to be rendered.
-        parents: cases whose images may be carried along; None where the generator needs none.
+        parents: cases whose images may be carried along; empty where the generator needs none.
         rendering: model and settings.
         per_case: images per label map.
         options: how to run.
@@ -88,11 +86,11 @@ def plan(
     Raises:
         InputError: two images would get the same name.
     """
-    tasks = renderings(cases, parents or [], per_case, options.seed)
+    tasks = renderings(cases, parents, per_case, options.seed)
     return Plan(
         command="generate-images",
         config={**rendering.described(), "per_case": per_case},
-        inputs=inputs.files_of([*cases, *(parents or [])]),
+        inputs=inputs.files_of([*cases, *parents]),
         tasks=tasks,
         work=functools.partial(render_case, rendering=rendering, out=options.out),
         finish=functools.partial(outputs.finish, order=[task.case for task in tasks]),

@@ -1,16 +1,19 @@
 """What a stage starts from: cases from a table, a folder or one file, and a case's voxels in memory."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from pathosynth.data.cases import CONTRASTS, Case, read_cases
 from pathosynth.data.grid import to_ras
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels
 from pathosynth.data.volume import Volume
-from pathosynth.formats import flat
+from pathosynth.formats import FORMATS, flat
+from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, InputError
 
 TABLE = "cases.csv"
@@ -31,25 +34,33 @@ class Brain:
     original: Volume
 
 
-def read_input(path: Path, scheme: str = "") -> list[Case]:
+def read_input(
+    path: Path, scheme: str = "", layout: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})
+) -> list[Case]:
     """Cases of a ``cases.csv``, of the folder it lies in, of any folder of label maps, or of one label map.
 
     Args:
         path: what the user gave.
         scheme: ``--scheme``; may be empty where the table names one for every case.
+        layout: key of `FORMATS` for a folder; auto prefers a case table, then looks at the files.
+        settings: of the format.
 
     Raises:
         InputError: there is nothing usable at `path`.
-        ConfigError: no scheme is known for a case, or the table names another one.
+        ConfigError: no scheme is known for a case, the table names another one, or a setting is wrong.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder. Check the path.")
-    if path.is_dir() and (path / TABLE).is_file():
+    if layout not in ("auto", *FORMATS):
+        raise ConfigError(f"--format {layout}: expected auto or one of {', '.join(FORMATS)}.")
+    if path.is_dir() and (path / TABLE).is_file() and layout == "auto":
         path = path / TABLE
     if path.suffix == ".csv":
         cases = read_cases(path)
     elif path.is_dir():
-        cases = flat.read(path, flat.Config(scheme=_required(scheme, path)))
+        module = FORMATS[_layout_of(path) if layout == "auto" else layout]
+        values = {"scheme": _required(scheme, path), **settings}
+        cases = module.read(path, build_config(module.Config, values, f"{path}: settings of the format"))
     else:
         cases = [_single(path, _required(scheme, path))]
     labelled = [_with_scheme(case, scheme, path) for case in cases if case.labels is not None]
@@ -103,6 +114,13 @@ def _single(path: Path, scheme: str) -> Case:
         return Case(case=name, subject=name, scheme=scheme, labels=path.absolute(), images=images)
     except ValueError as error:
         raise InputError(f"{path}: cannot make a case of it: {error}. Rename the file.") from None
+
+
+def _layout_of(folder: Path) -> str:
+    """The layout a folder's entries speak for."""
+    if (folder / "dataset.json").is_file() and (folder / "labelsTr").is_dir():
+        return "nnunet"
+    return "bids" if any(entry.is_dir() for entry in folder.glob("sub-*")) else "flat"
 
 
 def _required(scheme: str, path: Path) -> str:
