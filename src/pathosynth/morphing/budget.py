@@ -1,0 +1,68 @@
+"""Who pays for the ventricle: checked before anything is solved, and named when it cannot be paid."""
+
+from dataclasses import dataclass
+
+from pathosynth.morphing.reach import SLACK_LEFT
+from pathosynth.runs.errors import MorphError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Volumes in mL.
+
+    Attributes:
+        need: what the growing structure and growing tissue gain.
+        tissue: what tissue with a fold below 1 gives.
+        slack: external CSF at the start.
+        skull_share: q, part of the net gain the skull grows by.
+    """
+
+    need: float
+    tissue: float
+    slack: float
+    skull_share: float
+
+    @property
+    def net(self) -> float:
+        """Gain that external CSF and skull share between them."""
+        return self.need - self.tissue
+
+    @property
+    def csf_can_give(self) -> float:
+        """External CSF above the part that must remain."""
+        return (1.0 - SLACK_LEFT) * self.slack
+
+    @property
+    def enough_skull_share(self) -> float:
+        """Smallest skull share, in steps of 0.05, with which the CSF can pay the rest."""
+        if self.net <= 0:
+            return 0.0
+        exact = max(0.0, 1.0 - self.csf_can_give / self.net)
+        return min(1.0, -(-exact // 0.05) * 0.05)
+
+    def describe(self) -> str:
+        """One sentence with every number."""
+        return (
+            f"The change needs {self.need:.1f} mL: tissue gives {self.tissue:.1f} mL, external CSF can give "
+            f"{self.csf_can_give:.1f} of {self.slack:.1f} mL, the skull gives {self.skull_share * self.net:.1f} mL"
+            f" (skull_share={self.skull_share:g})"
+        )
+
+
+def check_budget(budget: Budget) -> None:
+    """Refuse what cannot be paid.
+
+    Raises:
+        MorphError: no slack at all, or less than needed; says what would be enough.
+    """
+    short = budget.net * (1.0 - budget.skull_share)
+    if budget.slack <= 0 and abs(short) > 1e-6:
+        raise MorphError(
+            "No slack: the label map has no external CSF and the skull is rigid. Give a skull share (skull_share=1) or "
+            "a tissue target (e.g. white_matter=0.9) that pays for the change."
+        )
+    if short > budget.csf_can_give:
+        raise MorphError(
+            f"{budget.describe()}. {short - budget.csf_can_give:.1f} mL are missing. Ask for less, or give "
+            f"skull_share={budget.enough_skull_share:.2f} or more, or let tissue pay (e.g. white_matter=0.9)."
+        )

@@ -1,0 +1,162 @@
+"""From a plan in millilitres or millimetres to a checked, reshaped label map."""
+
+from typing import Any
+
+import numpy as np
+
+from pathosynth.data.labels import LabelScheme
+from pathosynth.data.volume import Spacing
+from pathosynth.morphing import measure, validity
+from pathosynth.morphing.budget import Budget, check_budget
+from pathosynth.morphing.exact import Exact, flip_to_counts
+from pathosynth.morphing.flow import prepare
+from pathosynth.morphing.frame import paste_field, paste_labels
+from pathosynth.morphing.measure import SIDES
+from pathosynth.morphing.morphed import Morphed
+from pathosynth.morphing.plan import SPECK_VOXELS, Plan, Task, class_volumes_ml, make_task
+from pathosynth.morphing.reach import Reached, SlackExhausted, WidthGoal, reach_volumes, reach_widths
+from pathosynth.morphing.topology import dissolve_excess, dissolve_specks
+from pathosynth.runs.errors import MorphError
+
+WIDTH_TOLERANCE_MM = 0.3
+_LARGEST_PIECE = 200  # voxels; a larger stray piece is an error, not something to tidy away
+_MOST_FLIPS, _MOST_FLIPS_SMALL, _SMALL_ML = 0.02, 0.10, 2.0
+
+
+def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: Plan) -> Morphed:
+    """Carry out a plan and refuse the result if it fails the validity report.
+
+    Args:
+        labels: (I, J, K) unsigned integers in RAS orientation; not changed.
+        scheme: its legend.
+        spacing_mm: voxel edge lengths; may differ between axes.
+        plan: what is wanted.
+
+    Raises:
+        InputError: the map is not usable.
+        MorphError: the plan cannot be paid, its width cannot be reached, or the result is not valid.
+    """
+    task = make_task(labels, scheme, spacing_mm, plan)
+    check_budget(task.budget)
+    reached = _reach(task)
+    tidy, dissolved = _tidy(task, reached)
+    exact = flip_to_counts(tidy, task.classes.array, reached.displacement, _counts(task, tidy), task.problem.slack)
+    after = task.classes.to_labels(exact.classes, labels.dtype)
+    found = _validate(task, reached, exact, after)
+    if found.errors:
+        raise MorphError(
+            f"The reshaped map is not valid: {'; '.join(found.errors)}. Ask for less, or let skull or tissue pay. "
+            f"{task.budget.describe()}."
+        )
+    report = _request(plan) | measure.describe(task.source, after, scheme, spacing_mm)
+    report |= {
+        "steps": reached.state.steps,
+        "corrections": reached.corrections,
+        "solver_iterations": reached.state.iterations,
+        "specks_cleaned_voxels": task.specks,
+        "pieces_dissolved_voxels": dissolved,
+        "flipped_voxels": sum(exact.flips.values()) // 2,
+        "budget": task.budget.describe(),
+        "validity": found.numbers,
+        "warnings": found.warnings,
+    }
+    displacement = paste_field(reached.displacement, task.frame, labels.shape)
+    return Morphed(paste_labels(after, task.frame, labels), displacement, report)
+
+
+def _reach(task: Task) -> Reached:
+    """Run the flow; turn used-up slack into a message that names the budget."""
+    flow, spacing_mm = prepare(task.problem), task.spacing_mm
+    midline = measure.midline_index(task.cleaned > 0)
+
+    def widths(mask: np.ndarray, box: measure.Box) -> dict[str, float]:
+        found = measure.atrial_widths_mm(mask, midline - box[0].start, spacing_mm)
+        return dict(zip(SIDES, found, strict=True))
+
+    try:
+        if task.plan.widths_mm is None:
+            return reach_volumes(flow, task.targets_ml)
+        return reach_widths(flow, task.targets_ml, WidthGoal(task.classes.sides, task.plan.widths_mm, widths))
+    except SlackExhausted as stop:
+        raise MorphError(_refusal(stop, task)) from None
+
+
+def _refusal(stop: SlackExhausted, task: Task) -> str:
+    """Why the slack did not suffice, with the largest width reached and what would be enough."""
+    plan, before = task.plan, class_volumes_ml(task.problem)
+    if not plan.widths_mm:
+        return f"{task.budget.describe()}, and the external CSF gave way before the target was reached. Ask for less."
+    need, reached = task.budget.need, []
+    for side, members in task.classes.sides.items():
+        now = float(stop.volumes_ml[list(members)].sum())
+        ratio = plan.widths_mm[side] / max(stop.widths_mm[side], 0.1)
+        need += now * ratio ** stop.exponents[side] - float(before[list(members)].sum())
+        reached.append(f"{side} {stop.widths_mm[side]:.1f}")
+    wanted = ", ".join(f"{side} {mm:g}" for side, mm in plan.widths_mm.items())
+    guess = Budget(need, task.budget.tissue, task.budget.slack, plan.skull_share)
+    return (
+        f"Atrial width {wanted} mm cannot be reached; the largest width reached is {', '.join(reached)} mm. Estimate "
+        f"of what is missing: {guess.describe()}. Ask for less, or give skull_share={guess.enough_skull_share:.2f} "
+        "or more, or let tissue pay (e.g. white_matter=0.9)."
+    )
+
+
+def _tidy(task: Task, reached: Reached) -> tuple[np.ndarray, int]:
+    """Dissolve pieces the source does not have: specks first, then the smallest of what is too many."""
+    out, changed = dissolve_specks(reached.classes, SPECK_VOXELS)
+    for connectivity in (6, 26):
+        allowed = measure.component_counts(task.problem.classes, connectivity)
+        out, more = dissolve_excess(out, allowed, _LARGEST_PIECE, connectivity)
+        changed += more
+    return out, changed
+
+
+def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
+    """Voxels every constrained class must have; a class that grows to a width keeps what it has."""
+    growing = {index: int((tidy == index).sum()) for index in task.problem.weighted}
+    return growing | {index: round(ml / task.voxel_ml) for index, ml in task.targets_ml.items()}
+
+
+def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> validity.Findings:
+    """The validity report: errors refuse the map, warnings are recorded."""
+    found, scheme, before = validity.Findings(), task.scheme, task.cleaned
+    validity.check_deformation(found, reached.displacement, before > 0)
+    validity.check_pieces(found, before, after, scheme)
+    validity.check_contacts(found, before, after, scheme)
+    validity.check_slack(found, before, after, scheme)
+    validity.check_mantle(found, after, scheme, task.spacing_mm)
+    volumes = np.bincount(after.ravel(), minlength=max(scheme.values) + 1) * task.voxel_ml
+    slack = {task.classes.values[index] for index in task.problem.slack}
+    paid = [value for value in scheme.values if value not in slack]
+    net = float(volumes[paid].sum()) - float(np.isin(before, paid).sum()) * task.voxel_ml
+    validity.check_skull(found, before > 0, after > 0, task.plan.skull_share, net, task.voxel_ml)
+    _check_volumes(found, task, reached, exact)
+    _check_widths(found, task, after)
+    return found
+
+
+def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact: Exact) -> None:
+    """Misses before the flips, the number of flips, and voxels that could not be placed."""
+    before_flips = np.bincount(reached.classes.ravel(), minlength=len(task.classes.values)) * task.voxel_ml
+    for index, target in task.targets_ml.items():
+        name = task.scheme[task.classes.values[index]].name
+        validity.check_miss(found, name, float(before_flips[index]) / target - 1.0, index in task.problem.weighted)
+        most = _MOST_FLIPS if target >= _SMALL_ML else _MOST_FLIPS_SMALL
+        share = exact.flips.get(index, 0) * task.voxel_ml / target
+        found.limit(share > 2 * most, share > most, f"{name}: {100 * share:.1f} % of its voxels were flipped")
+    lost = {task.scheme[task.classes.values[i]].name: n for i, n in exact.missing.items() if n}
+    found.limit(False, bool(lost), f"voxels that no flip could place without changing the topology: {lost}")
+
+
+def _check_widths(found: validity.Findings, task: Task, after: np.ndarray) -> None:
+    """Requested widths, measured again on the final integer labels."""
+    measured = measure.measured_widths_mm(after, task.scheme, task.spacing_mm)
+    for side, wanted in (task.plan.widths_mm or {}).items():
+        off = measured[side] - wanted
+        text = f"atrial width {side} is {measured[side]:.2f} mm; expected {wanted:g} within {WIDTH_TOLERANCE_MM} mm"
+        found.limit(abs(off) > WIDTH_TOLERANCE_MM, False, text)
+
+
+def _request(plan: Plan) -> dict[str, Any]:
+    """The plan without its arrays, JSON-able."""
+    return {"plan": {name: v for name, v in vars(plan).items() if name != "source_map" and v is not None}}

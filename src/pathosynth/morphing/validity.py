@@ -1,0 +1,135 @@
+"""Whether a reshaped map is still a brain: what is measured, what warns, what refuses.
+
+The thresholds come from healthy fetal atlases: what flow passes and what torn or over-stretched maps fail.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.ndimage as ndi
+
+from pathosynth.data.labels import LabelScheme
+from pathosynth.data.volume import Spacing
+from pathosynth.morphing import measure
+from pathosynth.morphing.warp import jacobian
+
+JACOBIAN_LOW_WARN = 0.005
+JACOBIAN_HIGH_WARN, JACOBIAN_HIGH = 6.0, 10.0
+KEPT_WARN, KEPT_ERROR = 0.03, 0.06
+MISS_ERROR = 0.02
+SKULL_ERROR = 0.01
+SLACK_WARN, SLACK_ERROR = 0.25, 0.15
+CONTACT_FACTOR, CONTACT_EXTRA = 5, 500
+MANTLE_WARN_VOXELS = 2.0
+_PAIRS = (("cerebellum", "brainstem"), ("corpus_callosum", "ventricles"))
+
+
+@dataclass
+class Findings:
+    """Numbers, warnings and errors, collected check by check."""
+
+    numbers: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def limit(self, bad: bool, warn: bool, text: str) -> None:
+        """Record `text` as an error or a warning."""
+        if bad:
+            self.errors.append(text)
+        elif warn:
+            self.warnings.append(text)
+
+
+def check_deformation(found: Findings, displacement: np.ndarray, inside: np.ndarray) -> None:
+    """Backward Jacobian inside the skull: no fold, no extreme squeeze."""
+    values = jacobian(displacement)[inside]
+    low, p1, p99, high = (float(v) for v in np.percentile(values, [0, 1, 99, 100]))
+    found.numbers["jacobian"] = {"min": low, "p1": p1, "p99": p99, "max": high}
+    found.limit(low <= 0, low < JACOBIAN_LOW_WARN, f"smallest backward Jacobian {low:.4f}; expected above 0 (no fold)")
+    found.limit(
+        high > JACOBIAN_HIGH,
+        high > JACOBIAN_HIGH_WARN,
+        f"largest backward Jacobian {high:.1f}: tissue squeezed to 1/{high:.0f}; expected at most {JACOBIAN_HIGH:.0f}",
+    )
+
+
+def check_miss(found: Findings, name: str, miss: float, grows: bool) -> None:
+    """How far a label was from its volume before the last-voxel flips; flips must never hide a large miss."""
+    error, warn = (MISS_ERROR, MISS_ERROR) if grows else (KEPT_ERROR, KEPT_WARN)
+    text = f"{name} missed its volume by {100 * miss:+.1f} % before the last-voxel flips"
+    found.limit(abs(miss) > error, abs(miss) > warn, text)
+
+
+def check_skull(
+    found: Findings, before: np.ndarray, after: np.ndarray, skull_share: float, net_ml: float, voxel_ml: float
+) -> None:
+    """The inside of the skull: unchanged without a skull share, grown by the asked share of the net volume with one."""
+    grown = float(after.sum() - before.sum()) * voxel_ml
+    found.numbers["skull_gain_ml"] = grown
+    if skull_share == 0:
+        changed = int((before != after).sum())
+        found.limit(changed > 0, False, f"{changed} voxels entered or left the rigid skull; expected none")
+        return
+    wanted = skull_share * net_ml
+    off = abs(grown - wanted)
+    bad = off > SKULL_ERROR * float(before.sum()) * voxel_ml
+    found.limit(bad, False, f"the skull grew by {grown:.2f} mL; its share is {wanted:.2f} mL")
+
+
+def check_contacts(found: Findings, before: np.ndarray, after: np.ndarray, scheme: LabelScheme) -> None:
+    """Faces that must not appear (ventricle or tissue against background, ventricle against cortex) or not vanish."""
+    for group in ("ventricles", "tissue"):
+        if scheme.has(group):
+            old, new = (measure.contact_faces(scheme.mask(m, group), m == 0) for m in (before, after))
+            found.numbers[f"{group}_background_faces"] = new
+            text = f"{group} touch background at {new} faces (source {old}); expected no new face"
+            found.limit(group == "ventricles" and new > old, new > old, text)
+    if scheme.has("cortex"):
+        old, new = (
+            measure.contact_faces(scheme.mask(m, "ventricles"), scheme.mask(m, "cortex")) for m in (before, after)
+        )
+        found.numbers["ventricle_cortex_faces"] = new
+        most = CONTACT_FACTOR * old + CONTACT_EXTRA
+        found.limit(
+            new > most, False, f"ventricles touch cortex at {new} faces (source {old}); expected at most {most}"
+        )
+    for a, b in _PAIRS:
+        if scheme.has(a) and scheme.has(b):
+            old, new = (measure.contact_faces(scheme.mask(m, a), scheme.mask(m, b)) for m in (before, after))
+            found.limit(old > 0 and new == 0, False, f"{a} and {b} touched at {old} faces and no longer do")
+
+
+def check_pieces(found: Findings, before: np.ndarray, after: np.ndarray, scheme: LabelScheme) -> None:
+    """No label in more 26-connected pieces than the cleaned source."""
+    old, new = measure.component_counts(before), measure.component_counts(after)
+    found.numbers["pieces"] = {scheme[value].name: count for value, count in new.items()}
+    for value, count in old.items():
+        text = f"{scheme[value].name} is in {new.get(value, 0)} pieces; the cleaned source has {count}"
+        found.limit(new.get(value, 0) > count or value not in new, False, text)
+
+
+def check_slack(found: Findings, before: np.ndarray, after: np.ndarray, scheme: LabelScheme) -> None:
+    """External CSF that is left."""
+    if not scheme.has("external_csf"):
+        return
+    old, new = (int(scheme.mask(m, "external_csf").sum()) for m in (before, after))
+    if old:
+        left = new / old
+        found.numbers["external_csf_left"] = left
+        text = f"{100 * left:.0f} % of the external CSF is left; expected at least {100 * SLACK_ERROR:.0f} %"
+        found.limit(left < SLACK_ERROR, left < SLACK_WARN, text)
+
+
+def check_mantle(found: Findings, after: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> None:
+    """Thinnest parts of the mantle between ventricle and brain surface."""
+    if not (scheme.has("cortex") and scheme.has("external_csf")):
+        return
+    outside = scheme.mask(after, "external_csf") | ndi.binary_dilation(after == 0)
+    cortex = scheme.mask(after, "cortex")
+    thickness = measure.mantle_mm(cortex, outside & ~cortex, scheme.mask(after, "ventricles"), spacing_mm)
+    if len(thickness):
+        thin = float(np.percentile(thickness, 5))
+        found.numbers["mantle_p5_mm"] = thin
+        limit = MANTLE_WARN_VOXELS * min(spacing_mm)
+        found.limit(False, thin < limit, f"5th percentile of the mantle is {thin:.1f} mm, under two voxels")
