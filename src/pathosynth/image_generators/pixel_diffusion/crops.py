@@ -11,6 +11,7 @@ import scipy.ndimage as ndi
 import torch
 from torch import Tensor
 
+from pathosynth.data.grid import crop, crop_box
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pairs import Pair
 from pathosynth.diffusion.randomness import numpy_generator
@@ -64,13 +65,9 @@ def from_model_range(values: np.ndarray) -> np.ndarray:
 
 def make_example(pair: Pair, scheme: LabelScheme, config: Config) -> Example:
     """Crop a pair to its brain, pad it to the crop size and measure it. `pair.labels` are in `scheme`."""
-    corners = [np.flatnonzero((pair.labels > 0).any(axis=tuple({0, 1, 2} - {a})))[[0, -1]] for a in range(3)]
-    inner = tuple(
-        slice(max(0, lo - MARGIN_VOXELS), min(n, hi + 1 + MARGIN_VOXELS))
-        for (lo, hi), n in zip(corners, pair.labels.shape, strict=True)
-    )
-    labels, image = pair.labels[inner], to_model_range(pair.image[inner])
-    missing = [max(0, crop - n) for crop, n in zip(config.training.crop_voxels, labels.shape, strict=True)]
+    box = crop_box(pair.labels > 0, MARGIN_VOXELS)
+    labels, image = crop(pair.labels, box, 0), to_model_range(crop(pair.image, box, 0))
+    missing = [max(0, wanted - n) for wanted, n in zip(config.training.crop_voxels, labels.shape, strict=True)]
     pad = [(m // 2, m - m // 2) for m in missing]
     labels = np.pad(labels, pad)
     image = np.where(labels > 0, np.pad(image, pad, constant_values=-1), np.float32(-1))
@@ -98,18 +95,18 @@ def _draw(
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], str]:
     example = examples[int(rng.integers(len(examples)))]
     anatomy, training = example.anatomy, config.training
-    crop = training.crop_voxels
-    origin = np.array([rng.integers(0, n - c + 1) for n, c in zip(example.image.shape, crop, strict=True)])
+    size = training.crop_voxels
+    origin = np.array([rng.integers(0, n - c + 1) for n, c in zip(example.image.shape, size, strict=True)])
     flip, warped = rng.random() < training.flip, rng.random() < training.affine
     matrix = _random_affine(rng, training.scaling, training.rotation_degrees)
     gamma = np.exp(rng.uniform(-training.gamma, training.gamma)) if training.gamma else 1.0
     if not warped:
         matrix = np.eye(3)
-    middle = (np.array(crop) - 1) / 2
+    middle = (np.array(size) - 1) / 2
     offset = origin + middle - matrix @ middle  # crop voxel x shows source position matrix @ x + offset
-    image, classes, distances = _sample(example, matrix, offset, crop, warped)
+    image, classes, distances = _sample(example, matrix, offset, size, warped)
     factor = config.network.factor if config.network.kind == "label_unet" else 1
-    source = np.einsum("ab,bijk->aijk", matrix, block_positions(crop, factor)) + offset[:, None, None, None]
+    source = np.einsum("ab,bijk->aijk", matrix, block_positions(size, factor)) + offset[:, None, None, None]
     position = (source - anatomy.centre[:, None, None, None]) / anatomy.half_extent[:, None, None, None]
     if flip:
         image, classes, distances = image[::-1], classes[::-1], distances[:, ::-1]
@@ -135,17 +132,17 @@ def _random_affine(rng: np.random.Generator, scaling: float, degrees: float) -> 
 
 
 def _sample(
-    example: Example, matrix: np.ndarray, offset: np.ndarray, crop: tuple[int, int, int], warped: bool
+    example: Example, matrix: np.ndarray, offset: np.ndarray, size: tuple[int, int, int], warped: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Image (cubic), classes (nearest) and distances (linear) at matrix @ x + offset; exact slices without a warp."""
     anatomy = example.anatomy
     if not warped:
-        box = tuple(slice(int(o), int(o) + c) for o, c in zip(np.round(offset), crop, strict=True))
+        box = tuple(slice(int(o), int(o) + c) for o, c in zip(np.round(offset), size, strict=True))
         return example.image[box], anatomy.classes[box], anatomy.distances_mm[(slice(None), *box)]
 
     def at(array: np.ndarray, order: int, fill: float) -> np.ndarray:
         out: np.ndarray = ndi.affine_transform(
-            array, matrix, offset, crop, order=order, prefilter=False, mode="constant", cval=fill
+            array, matrix, offset, size, order=order, prefilter=False, mode="constant", cval=fill
         )
         return out
 
@@ -154,6 +151,6 @@ def _sample(
     distances = (
         np.stack([at(one, 1, float(one.max())) for one in anatomy.distances_mm])
         if len(anatomy.distances_mm)
-        else np.zeros((0, *crop), np.float32)
+        else np.zeros((0, *size), np.float32)
     )
     return image, classes, distances

@@ -8,7 +8,7 @@ import scipy.ndimage as ndi
 import torch
 from torch import Tensor
 
-from pathosynth.data.grid import resample_labels
+from pathosynth.data.grid import crop, crop_box, resample_labels, resample_onto, uncrop
 from pathosynth.data.labels import LabelScheme, remap_labels
 from pathosynth.data.requests import Request
 from pathosynth.data.volume import Spacing, Volume
@@ -65,13 +65,11 @@ def _render(model: Model, request: Request, seed: int, steps: int | None, method
     ratios = np.array(request.spacing_mm) / model.spacing_mm
     if np.abs(ratios - 1).max() <= SPACING_TOLERANCE:
         return _render_on_grid(model, labels, request.spacing_mm, seed, steps, method)
-    grid = resample_labels(Volume(labels, np.diag([*request.spacing_mm, 1.0])), model.spacing_mm)
+    own = Volume(labels, np.diag([*request.spacing_mm, 1.0]))
+    grid = resample_labels(own, model.spacing_mm)
     image = _render_on_grid(model, grid.array, grid.spacing_mm, seed, steps, method)
-    to_grid = np.linalg.inv(grid.affine) @ np.diag([*request.spacing_mm, 1.0])
-    smooth = [max(0.0, 0.5 * (r - 1)) for r in ratios]  # coarser output: blur first, against aliasing
-    back = ndi.affine_transform(
-        ndi.gaussian_filter(image, smooth), to_grid[:3, :3], to_grid[:3, 3], labels.shape, order=1, mode="nearest"
-    )
+    blur = [0.425 * np.sqrt(max(r**2 - 1, 0.0)) for r in ratios]  # coarser output: against aliasing, as in data.grid
+    back = resample_onto(Volume(ndi.gaussian_filter(image, blur), grid.affine), own, labels=False).array
     return np.where(labels > 0, back, 0).astype(np.float32)
 
 
@@ -85,7 +83,7 @@ def labels_for(labels: np.ndarray, scheme: LabelScheme, wanted: LabelScheme) -> 
         return labels
     if wanted.name not in scheme.to:
         raise InputError(
-            f"This model was trained on labels of scheme '{wanted.name}', the label map is in '{scheme.name}', and there is no "
+            f"This model was trained on scheme '{wanted.name}', the label map is in '{scheme.name}', and there is no "
             f"remapping between them. Add a table [to.{wanted.name}] to {scheme.path or 'the scheme'}."
         )
     return remap_labels(labels, scheme.to[wanted.name], others="error")
@@ -100,17 +98,10 @@ def _render_on_grid(
     method: str | None,
 ) -> np.ndarray:
     """Crop to the brain, pad to a size the network takes, sample, paste back."""
-    found = np.argwhere(labels > 0)
-    low, high = found.min(axis=0) - MARGIN_VOXELS, found.max(axis=0) + 1 + MARGIN_VOXELS
-    size = -(-(high - low) // model.network.multiple) * model.network.multiple
-    inside = tuple(slice(max(0, a), min(n, a + s)) for a, s, n in zip(low, size, labels.shape, strict=True))
-    pad = [(max(0, -a), max(0, a + s - n)) for a, s, n in zip(low, size, labels.shape, strict=True)]
-    cropped = np.pad(labels[inside], pad)
-    values = _sample_crop(model, cropped, spacing_mm, seed, steps, method)
-    values = np.where(cropped > 0, from_model_range(values), np.float32(0))
-    image = np.zeros(labels.shape, np.float32)
-    image[inside] = values[tuple(slice(p, n - q) for (p, q), n in zip(pad, values.shape, strict=True))]
-    return image
+    box = crop_box(labels > 0, MARGIN_VOXELS, model.network.multiple)
+    cropped = crop(labels, box, 0)
+    values = from_model_range(_sample_crop(model, cropped, spacing_mm, seed, steps, method))
+    return uncrop(np.where(cropped > 0, values, np.float32(0)), box, labels.shape, 0)
 
 
 @torch.inference_mode()
