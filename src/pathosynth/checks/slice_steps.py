@@ -54,7 +54,8 @@ def check(case: CheckInput, config: Config) -> Finding:
 def _slice_shifts(image: np.ndarray, index: np.ndarray, axis: int, case: CheckInput, config: Config) -> np.ndarray:
     """Shift of every inner slice against both neighbours: half the second difference of the shared steps.
 
-    A slice shifted by s gives s, or up to a third less in noise; shifted from there on for good gives half of that. Empty where there are too few slices.
+    A slice shifted by s gives s, or up to a third less in noise; a shift that stays gives half of
+    that. Empty where there are too few slices.
     """
     area = float(np.prod(case.spacing_mm)) / case.spacing_mm[axis]
     means, counts = _tissue_steps(np.moveaxis(image, axis, 0), np.moveaxis(index, axis, 0))
