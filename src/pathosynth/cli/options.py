@@ -8,6 +8,9 @@ import typer
 Input = Annotated[
     Path, typer.Option("-i", "--input", help="A cases.csv, a folder of label maps, or one label map (.nii.gz).")
 ]
+Inputs = Annotated[
+    list[Path], typer.Option("-i", "--input", help="A cases.csv or a folder of label maps and images; may be repeated.")
+]
 Source = Annotated[Path, typer.Argument(metavar="INPUT", help="One label map, a folder of them, or a cases.csv.")]
 Scheme = Annotated[
     str, typer.Option("--scheme", help="Legend of the label maps: a shipped name (list schemes) or a .toml file.")

@@ -137,7 +137,7 @@ def check(
 def train(
     common: Work,
     *,
-    source: o.Input,
+    sources: o.Inputs,
     generator: Annotated[str, typer.Option("--generator", help="What to train (list generators).")] = "pixel_diffusion",
     preset: Annotated[
         str, typer.Option("--preset", help="Settings to start from, e.g. fast, paper, overfit.")
@@ -156,7 +156,7 @@ def train(
     from pathosynth.stages import inputs, train
 
     training = train.Training.of(generator, preset, settings, max_steps=max_steps, minutes=minutes, resume=resume)
-    cases = inputs.read_input(source, scheme)
+    cases = [case for source in sources for case in inputs.read_input(source, scheme)]
     if common.dry_run:
         facts = {"command": "train", "cases": len(cases), "config": training.config().model_dump(mode="json")}
         show(facts, common, json.dumps(facts, indent=2) + "\nnothing was written (--dry-run)")
