@@ -22,6 +22,7 @@ CONTRASTS = ("T1w", "T2w", "FLAIR", "PDw", "PDT2", "T2starw", "T1map", "T2map", 
 
 _FIELDS = ("case", "subject", "split", "origin", "parent", "pathology", "severity", "scheme", "labels")
 _LATE_FIELDS = ("displacement", "seed", "age_weeks", "age_years")
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"  # tables are read by programs that split at tabs and line ends
 
 
 class Case(pydantic.BaseModel):
@@ -34,13 +35,13 @@ class Case(pydantic.BaseModel):
 
     case: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """Identifier, unique in the table; usable as a file name."""
-    subject: str = pydantic.Field(min_length=1)
+    subject: str = pydantic.Field(min_length=1, pattern=_ONE_LINE)
     """Person (or atlas) the case stems from; decides on which side of a split it may be."""
     split: Literal["train", "val", "test", ""] = ""
     origin: Literal["real", "morphed", "generated"] = "real"
-    parent: str = ""
+    parent: str = pydantic.Field(default="", pattern=_ONE_LINE)
     """Case this one was made from; empty for a real one."""
-    pathology: str = ""
+    pathology: str = pydantic.Field(default="", pattern=_ONE_LINE)
     severity: dict[str, Any] = {}
     """Measured or requested, e.g. {"atrial_width_mm": 15.0}. JSON text in the table."""
     scheme: str
@@ -78,7 +79,7 @@ def read_cases(path: Path) -> list[Case]:
     """
     path = Path(path).absolute()
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
+        rows = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path}: cannot be read as a case table ({reason}). Expected a cases.csv in UTF-8.") from None
