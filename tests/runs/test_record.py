@@ -66,6 +66,15 @@ def test_another_run_in_the_same_folder_is_refused_and_changes_nothing(
     assert (tmp_path / "out" / "run.json").read_bytes() == before
 
 
+def test_case_whose_file_is_gone_is_run_again(tmp_path: Path, table: Path) -> None:
+    record = begin(tmp_path / "out", table)
+    (tmp_path / "out" / "a.txt").write_text("result")
+    record.finish_case("a", files=["a.txt"])
+    assert record.done("a")
+    (tmp_path / "out" / "a.txt").unlink()
+    assert not record.done("a")
+
+
 def test_changed_input_is_refused_and_a_new_one_is_not(tmp_path: Path, table: Path) -> None:
     begin(tmp_path / "out", table).finish_case("a")
     other = tmp_path / "b.txt"

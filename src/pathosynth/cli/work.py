@@ -33,8 +33,8 @@ def synthesize(
     from pathosynth.stages import inputs, synthesize
     from pathosynth.stages.morph import Morphing
 
-    morphing = Morphing.of(pathology, settings, per_case)
     found = inputs.read_input(source, scheme)
+    morphing = Morphing.of(pathology, settings, per_case)
     _run(synthesize.plan(found, morphing, _rendering(common, model, []), _options(common)), common)
 
 

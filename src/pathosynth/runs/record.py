@@ -88,8 +88,10 @@ class RunRecord:
         return record
 
     def done(self, case: str) -> bool:
-        """Whether a case is finished, kept or rejected, so that it need not be run again; failed ones are retried."""
-        return self.content["cases"].get(case, {}).get("outcome") in ("done", "rejected")
+        """Whether a case is finished, kept or rejected, and its files are still there; failed ones are retried."""
+        entry = self.content["cases"].get(case, {})
+        there = all((self.path.parent / name).is_file() for name in entry.get("files", []))
+        return entry.get("outcome") in ("done", "rejected") and there
 
     def finish_case(self, case: str, outcome: Outcome = "done", message: str = "", **facts: Any) -> None:
         """Write down how a case ended; call it after the case's files are complete.

@@ -87,7 +87,7 @@ def find_model(name_or_folder: str) -> Found:
     if folder.is_dir():
         return _from_folder(folder, folder.resolve().name)
     if name_or_folder in IMAGE_GENERATORS:
-        if hasattr(load(name_or_folder), "train"):
+        if _learns(name_or_folder):
             raise ModelError(
                 f"--model {name_or_folder}: this generator must be trained first. Give the folder `train` wrote."
             )
@@ -137,17 +137,30 @@ def device_for(found: Found, device: str) -> str:
 
 
 def first_line(generator: str) -> str:
-    """First line of a generator's documentation, read from its source so that torch is not imported.
+    """First line of a generator's documentation."""
+    return (ast.get_docstring(_source(generator)) or "").split("\n")[0]
 
-    A generator from outside the package (``--use``) is imported already.
-    """
+
+def _learns(generator: str) -> bool:
+    """Whether a generator has a function `train`, its own or imported."""
+    names: set[str] = set()
+    for node in _source(generator).body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+    return "train" in names
+
+
+def _source(generator: str) -> ast.Module:
+    """Parsed source of a generator, read instead of imported, because importing it may bring torch in."""
     module = IMAGE_GENERATORS[generator]
-    spec = None if module in sys.modules else importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        text = sys.modules[module].__doc__ if module in sys.modules else None
-    else:
-        text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
-    return (text or "").strip().split("\n")[0]
+    loaded = sys.modules.get(module)
+    spec = None if loaded else importlib.util.find_spec(module)
+    origin = loaded.__file__ if loaded else spec.origin if spec else None
+    if origin is None:
+        raise ModelError(f"Image generator '{generator}': there is no module {module}. Reinstall pathosynth.")
+    return ast.parse(Path(origin).read_text(encoding="utf-8"))
 
 
 def _from_folder(folder: Path, name: str) -> Found:
