@@ -44,8 +44,8 @@ def read(root: Path, config: Config) -> list[Case]:
             rewritten label maps was given.
     """
     root = Path(root).absolute()
-    description = _read_json(root / "dataset.json")
     scheme = load_scheme(config.scheme)
+    description = _read_json(root / "dataset.json")
     mapping = _mapping(root, description, scheme, config)
     ending = str(description.get("file_ending", ".nii.gz"))
     channels = _channels(root, description)
@@ -168,14 +168,14 @@ def _mapping(root: Path, description: dict[str, Any], scheme: LabelScheme, confi
             "Export plain labels."
         )
     values = {label.name: label.value for label in scheme.labels}
-    named = {config.names.get(str(name), str(name)): number for name, number in stored.items() if number != 0}
-    unknown = sorted(set(named) - set(values))
+    named = {number: config.names.get(str(name), str(name)) for name, number in stored.items() if number != 0}
+    unknown = sorted(set(named.values()) - set(values))
     if unknown:
         raise InputError(
             f"{root / 'dataset.json'}: label names {unknown} are not in scheme '{scheme.name}', expected some of "
             f"{sorted(values)}. Give names={{theirs = ours}} or another scheme."
         )
-    mapping = {number: values[name] for name, number in named.items()}
+    mapping = {number: values[name] for number, name in named.items()}
     if all(number == value for number, value in mapping.items()):
         return None
     if config.remapped is None:
