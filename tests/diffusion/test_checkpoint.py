@@ -1,6 +1,7 @@
 """Checkpoints: exact, atomic, and never silently damaged."""
 
 import errno
+import hashlib
 import json
 import os
 import random
@@ -64,6 +65,19 @@ def test_saving_a_step_again_replaces_it(tmp_path):
     assert float(found.tensors["model"]["w"][0]) == 2.0
 
 
+def test_damaged_later_steps_do_not_push_out_new_ones(tmp_path):
+    for step in (10, 20, 30):
+        checkpoint.save(tmp_path, step, parts(step), {}, keep=3)
+    for step in (20, 30):
+        (tmp_path / f"step-000000{step}" / "state.json").unlink()
+    assert checkpoint.load_latest(tmp_path).step == 10
+    checkpoint.save(tmp_path, 15, parts(15), {}, keep=2)
+    assert checkpoint.load_latest(tmp_path).step == 15
+    checkpoint.save(tmp_path, 20, parts(20), {}, keep=2)
+    assert checkpoint.load_latest(tmp_path).step == 20
+    assert not (tmp_path / "step-00000010").exists()
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_one_flipped_bit_anywhere_is_noticed(tmp_path, seed, caplog):
     older, newer = saved_twice(tmp_path)
@@ -101,7 +115,7 @@ def test_all_damaged_is_an_error_not_a_fresh_start(tmp_path):
 
 
 def test_leftovers_of_a_killed_write_are_ignored_and_cleared(tmp_path):
-    older, newer = saved_twice(tmp_path)
+    _, newer = saved_twice(tmp_path)
     leftover = tmp_path / f"{checkpoint.UNFINISHED}step-00000030"
     shutil.copytree(newer, leftover)
     assert checkpoint.load_latest(tmp_path).path == newer
@@ -111,8 +125,6 @@ def test_leftovers_of_a_killed_write_are_ignored_and_cleared(tmp_path):
 
 
 def test_manifest_lists_every_file_with_its_own_hash(tmp_path):
-    import hashlib
-
     path = checkpoint.save(tmp_path, 1, parts(1.0), {})
     files = json.loads((path / "MANIFEST.json").read_text())["content"]["files"]
     assert set(files) == {p.name for p in path.iterdir()} - {"MANIFEST.json"}

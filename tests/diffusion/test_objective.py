@@ -54,7 +54,9 @@ def test_v_target_is_the_derivative_by_the_angle():
     schedule = cosine()
     x0, eps, t = draw(3, 0.1, 0.9)
     phi = torch.atan2(schedule.sigma(t), schedule.alpha(t)).reshape(-1, 1, 1, 1)
-    speed = ((phi + 1e-6).cos() * x0 + (phi + 1e-6).sin() * eps - (phi - 1e-6).cos() * x0 - (phi - 1e-6).sin() * eps) / 2e-6
+    speed = (
+        (phi + 1e-6).cos() * x0 + (phi + 1e-6).sin() * eps - (phi - 1e-6).cos() * x0 - (phi - 1e-6).sin() * eps
+    ) / 2e-6
     torch.testing.assert_close(target("v", schedule, x0, eps, t), speed, rtol=0, atol=1e-7)
 
 

@@ -1,5 +1,7 @@
 """Samplers: against diffusers, against closed forms, and independent of batch size."""
 
+import itertools
+
 import diffusers
 import numpy as np
 import pytest
@@ -77,7 +79,7 @@ def test_no_number_of_steps_biases_the_mean(method, schedule):
     errors = [abs(deviation - 0.30) for _, deviation in results]
     assert errors[0] == pytest.approx(0.30, abs=0.01)  # one step: the mean of the data
     assert errors[-1] < 0.06
-    assert all(later < before or later < 0.01 for before, later in zip(errors, errors[1:], strict=False))
+    assert all(later < before or later < 0.01 for before, later in itertools.pairwise(errors))
 
 
 @pytest.mark.parametrize(("steps", "deviation"), [(50, 0.262), (25, 0.234), (10, 0.178), (4, 0.098)])
@@ -97,7 +99,7 @@ def ancestral_moments(schedule: Schedule, steps: int, mean: float, deviation: fl
     """
     grid = schedule.timesteps(steps).tolist()
     m, v = 0.0, 1.0
-    for t, s in zip(grid, grid[1:], strict=False):
+    for t, s in itertools.pairwise(grid):
         (a_t, s_t), (a_s, _) = levels(schedule, t), levels(schedule, s)
         bar_t, bar_s = a_t**2, a_s**2
         beta = 1 - bar_t / bar_s
@@ -110,8 +112,10 @@ def ancestral_moments(schedule: Schedule, steps: int, mean: float, deviation: fl
     return m, float(np.sqrt(v))
 
 
-@pytest.mark.parametrize("steps", [1, 2, 4, 10, 25, 50, 1000])
-@pytest.mark.parametrize("schedule", [cosine(), scaled_linear()], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("schedule", "steps"),
+    [(cosine(), n) for n in (1, 2, 4, 10, 25, 50, 1000)] + [(scaled_linear(), n) for n in (4, 50)],
+)
 def test_ancestral_sampling_has_the_moments_of_the_paper(schedule, steps):
     samples, size = 10, 2_000
     noise = torch.stack([torch.randn(size, generator=generator(2, i), dtype=torch.float64) for i in range(samples)])
@@ -138,7 +142,7 @@ def test_full_eta_is_ancestral_sampling():
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("schedule", [cosine(), rectified_flow()], ids=lambda s: s.name)
 def test_noise_put_back_keeps_the_marginals(schedule, eta):
-    """With the exact denoiser of one point, x_s must be N(alpha_s x_0, sigma_s^2) for every eta (Song et al., theorem 1)."""
+    """With the exact denoiser of one point, x_s is N(alpha_s x_0, sigma_s^2) for every eta (Song et al., lemma 1)."""
     size, point = 200_000, 0.7
     seen = []
 

@@ -35,11 +35,16 @@ def test_order_is_the_declared_one(method, deviation):
 
 
 @pytest.mark.parametrize("deviation", [0.5, 2.0])
-@pytest.mark.parametrize("schedule", [rectified_flow(), rectified_flow(3.0), cosine(0.0, 640)], ids=["flow", "shift", "cosine"])
+@pytest.mark.parametrize(
+    "schedule", [rectified_flow(), rectified_flow(3.0), cosine(0.0, 640)], ids=["flow", "shift", "cosine"]
+)
 @pytest.mark.parametrize("method", sorted(ORDER))
 def test_order_on_the_schedules_in_use(method, schedule, deviation):
-    """From pure noise to data. DPM-Solver++ 2M takes steps of log 2 in lambda at the noise end however many there are,
-    which costs it a logarithm: its error falls like N^-2 log N, a slope of 1.5 to 1.8 here."""
+    """From pure noise to data; DPM-Solver++ 2M pays a logarithm there.
+
+    However many steps it takes, those at the noise end have length log 2 in lambda; its error falls like N^-2 log N,
+    which is a slope of 1.5 to 1.8 at these numbers of steps.
+    """
     order = measured_order(schedule, method, deviation, (80, 160, 320))
     if method == "dpmpp_2m":
         assert 1.4 < order < 2.1

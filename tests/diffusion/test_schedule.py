@@ -125,7 +125,7 @@ def test_training_meets_every_step_the_sampler_asks_for_equally_often():
 def test_bad_requests_are_refused():
     with pytest.raises(ConfigError, match="1001 sampling steps"):
         cosine().timesteps(1001)
-    with pytest.raises(ConfigError, match="spacing|Spacing"):
+    with pytest.raises(ConfigError, match="'leading'"):
         cosine().timesteps(10, "leading")
     with pytest.raises(ConfigError, match="betas between 0 and 1"):
         scaled_linear(0.001, 1.2)

@@ -41,7 +41,7 @@ class Checkpoint:
 
 
 def save(folder: Path, step: int, tensors: Parts, state: dict[str, Any], keep: int = 2) -> Path:
-    """Write one checkpoint and remove all but the newest `keep`.
+    """Write one checkpoint and remove those before it, all but the newest `keep` in total.
 
     Args:
         folder: created where missing; holds the checkpoints of one training.
@@ -71,7 +71,8 @@ def save(folder: Path, step: int, tensors: Parts, state: dict[str, Any], keep: i
             f"{final}: the checkpoint could not be written ({error}). Earlier checkpoints are intact. "
             "Free disk space or choose another output folder; the same command then resumes."
         ) from None
-    for old in _step_folders(folder)[max(keep, 1) :]:
+    # Later steps can only be damaged ones that were stepped back over; they must not push out what was just written.
+    for old in [path for path in _step_folders(folder) if _step_of(path) <= step][max(keep, 1) :]:
         _remove(old)
     return final
 
@@ -193,11 +194,16 @@ def _storable(named: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _publish(unfinished: Path, final: Path) -> None:
-    """Make the finished folder appear under its name in one rename."""
-    if final.exists():
-        _remove(final)
+    """Make the finished folder appear under its name in one rename, a former one of that name hidden first."""
+    if not final.exists():
+        unfinished.replace(final)
+        _flush(final.parent)
+        return
+    replaced = final.with_name(f"{UNFINISHED}replaced-{final.name}")
+    final.replace(replaced)
     unfinished.replace(final)
     _flush(final.parent)
+    shutil.rmtree(replaced)
 
 
 def _remove(path: Path) -> None:
@@ -213,7 +219,7 @@ def _clear_unfinished(folder: Path) -> None:
 
 
 def _require_space(folder: Path, tensors: Parts) -> None:
-    needed = sum(t.numel() * t.element_size() + 0 for part in tensors.values() for t in part.values())
+    needed = sum(t.numel() * t.element_size() for part in tensors.values() for t in part.values())
     needed += HEADER_BYTES * (len(tensors) + 1)
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -223,7 +229,11 @@ def _require_space(folder: Path, tensors: Parts) -> None:
 def _step_folders(folder: Path) -> list[Path]:
     """Checkpoint folders by name, newest first."""
     found = [p for p in folder.glob("step-*") if p.is_dir() and STEP_FOLDER.fullmatch(p.name)]
-    return sorted(found, key=lambda p: int(p.name.removeprefix("step-")), reverse=True)
+    return sorted(found, key=_step_of, reverse=True)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def _verify_file(file: Path, expected: dict[str, Any]) -> None:

@@ -75,8 +75,12 @@ def setup(device: str | None = None) -> Rank:
 
 
 def teardown() -> None:
-    """Leave the process group, if there is one."""
+    """Leave the process group, if there is one, once every rank is done.
+
+    Without the wait, a rank that leaves while rank 0 still writes may be aborted by its communication threads.
+    """
     if dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()
 
 

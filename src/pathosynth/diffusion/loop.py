@@ -6,10 +6,11 @@ bitwise the run that was never interrupted (same machine, same number of threads
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -62,50 +63,36 @@ def train_steps(
 
     Args:
         model: on the rank's device already (`distributed.wrap`).
-        optimizer: its learning rate is set by `learning_rate` at every step.
-        batch_at: batch of (step, slot): a pure function, see `randomness`. A batch that is a mapping with the key
-            "cases" or has an attribute `cases` is named by them in error messages.
+        optimizer: its rate is set at every step.
+        batch_at: batch of (step, slot), a pure function; see `case_names` for how errors can name its cases.
         loss_of: mean loss of a batch; the CPU generator is that of (seed, step, slot) and gives times and noise.
-        start_step: number of steps finished before.
-        steps: total number of steps when done.
+        start_step: steps finished before.
+        steps: steps finished in the end.
         learning_rate: rate for a step counted from 0.
         seed: the run's seed.
         ema: updated after each step from the bare model.
         gradient_clip: largest length of the gradient; longer ones are scaled down. None: no bound.
         accumulate: slots per rank and step; their gradients are averaged.
         precision: "bf16" computes the loss under autocast; weights, optimiser and EMA stay in float32.
-        rank: this process among the others; None for a single process on the model's device.
+        rank: this process among the others; None: alone, on the model's device.
 
     Raises:
         TrainingError: loss or gradient are not finite; the weights are those before the step.
     """
     _check(accumulate, precision, start_step, steps)
     rank = rank or Rank(device=next(model.parameters()).device)
-    slots = rank.slots(accumulate)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     model.train()
     for step in range(start_step, steps):
         began = time.perf_counter()
         rate = learning_rate(step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=rank.device)
-        names: list[str] = []
-        for slot in slots:
-            batch = batch_at(step, slot)
-            names += case_names(batch)
-            with _synchronised(model, last=slot == slots[-1]), _own_random_state(rank.device, seed, step, slot):
-                loss = _loss(model, batch, loss_of, generator(seed, "loss", step, slot), rank.device, precision)
-                (loss / accumulate).backward()  # type: ignore[no-untyped-call]
-            total += loss.detach() / accumulate
+        _prepare(optimizer, rate)
+        loss, cases = _add_gradients(model, batch_at, loss_of, _Place(seed, step, accumulate, precision, rank))
         norm = nn.utils.clip_grad_norm_(parameters, float("inf") if gradient_clip is None else gradient_clip)
-        numbers = torch.stack([mean_over_ranks(total, rank), norm.to(total)])
-        _require_finite(numbers, step, names)
+        loss_value, norm_value = _finite(torch.stack([mean_over_ranks(loss, rank), norm.to(loss)]), step, cases)
         optimizer.step()
         if ema is not None:
             ema.update(bare(model))
-        loss_value, norm_value = numbers.tolist()
         yield StepResult(step + 1, loss_value, norm_value, rate, time.perf_counter() - began)
 
 
@@ -115,16 +102,42 @@ def case_names(batch: object) -> list[str]:
     return [cases] if isinstance(cases, str) else [str(case) for case in cases or []]
 
 
-def _loss(
+def _prepare(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in the training a step is and how it computes."""
+
+    seed: int
+    step: int
+    accumulate: int
+    precision: Precision
+    rank: Rank
+
+
+def _add_gradients(
     model: nn.Module,
-    batch: Any,
-    loss_of: Callable[[nn.Module, Any, torch.Generator], Tensor],
-    draws: torch.Generator,
-    device: torch.device,
-    precision: Precision,
-) -> Tensor:
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-        return loss_of(model, batch, draws).float()
+    batch_at: Callable[[int, int], Batch],
+    loss_of: Callable[[nn.Module, Batch, torch.Generator], Tensor],
+    place: _Place,
+) -> tuple[Tensor, list[str]]:
+    """Forward and backward through this rank's slots; their mean loss and the names of their cases."""
+    seed, step, device = place.seed, place.step, place.rank.device
+    slots = place.rank.slots(place.accumulate)
+    total, cases = torch.zeros((), device=device), []
+    for slot in slots:
+        batch = batch_at(step, slot)
+        cases += case_names(batch)
+        with _synchronised(model, last=slot == slots[-1]), _own_random_state(device, seed, step, slot):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=place.precision == "bf16"):
+                loss = loss_of(model, batch, generator(seed, "loss", step, slot)).float() / place.accumulate
+            loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    return total, cases
 
 
 @contextlib.contextmanager
@@ -143,14 +156,20 @@ def _synchronised(model: nn.Module, last: bool) -> contextlib.AbstractContextMan
     return model.no_sync()
 
 
-def _require_finite(numbers: Tensor, step: int, names: list[str]) -> None:
+def _finite(numbers: Tensor, step: int, names: list[str]) -> tuple[float, float]:
+    """Loss and gradient length as numbers, one transfer from the device.
+
+    Raises:
+        TrainingError: one of them is not finite.
+    """
     loss, norm = numbers.tolist()
-    if not bool(torch.isfinite(numbers).all()):
+    if not (math.isfinite(loss) and math.isfinite(norm)):
         cases = ", ".join(names) or "not named by the batch"
         raise TrainingError(
             f"Step {step}: loss {loss:g}, gradient length {norm:g}; both must be finite. Cases on this rank: {cases}. "
             "Look at these cases, or lower the learning rate, and start again: the last checkpoint is intact."
         )
+    return loss, norm
 
 
 def _check(accumulate: int, precision: str, start_step: int, steps: int) -> None:

@@ -85,19 +85,9 @@ def sample(
         ConfigError: unknown method, wrong number of steps or generators, or eta where it has no meaning.
     """
     _check(method, noise, generators, eta)
-    grid = schedule.timesteps(steps, spacing)
-    levels = [
-        Level(*values)
-        for values in zip(grid.tolist(), schedule.alpha(grid).tolist(), schedule.sigma(grid).tolist(), strict=True)
-    ]
-
-    def estimate(x: Tensor, level: Level) -> Tensor:
-        t = torch.full((len(x),), level.t, dtype=torch.float32, device=x.device)
-        x0 = denoiser(x, t).to(x.dtype)
-        return x0 if clip is None else x0.clamp(-clip, clip)
-
+    estimate = _estimator(denoiser, clip)
     x, past = noise, None
-    for index, (now, then) in enumerate(itertools.pairwise(levels)):
+    for done, (now, then) in enumerate(itertools.pairwise(_levels(schedule, steps, spacing)), start=1):
         x0 = estimate(x, now)
         if method == "heun":
             x = _heun(x, x0, now, then, estimate)
@@ -106,7 +96,7 @@ def sample(
         else:
             x = _ddim(x, x0, now, then, 1.0 if method == "ddpm" else eta, generators)
         if on_step is not None:
-            on_step(index + 1, x0)
+            on_step(done, x0)
     return x
 
 
@@ -119,6 +109,24 @@ def normal_like(noise: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """Standard normal noise of the shape of `noise`, sample i drawn from `generators[i]` on that generator's device."""
     drawn = [torch.randn(noise.shape[1:], generator=g, device=g.device, dtype=noise.dtype) for g in generators]
     return torch.stack([each.to(noise.device) for each in drawn])
+
+
+def _levels(schedule: Schedule, steps: int, spacing: Spacing) -> list[Level]:
+    """The grid of the sampler with both ends, as plain double-precision numbers."""
+    grid = schedule.timesteps(steps, spacing)
+    columns = grid.tolist(), schedule.alpha(grid).tolist(), schedule.sigma(grid).tolist()
+    return [Level(*values) for values in zip(*columns, strict=True)]
+
+
+def _estimator(denoiser: Denoiser, clip: float | None) -> Callable[[Tensor, Level], Tensor]:
+    """The denoiser at one level for the whole batch, in the type of x and within the bounds."""
+
+    def estimate(x: Tensor, level: Level) -> Tensor:
+        t = torch.full((len(x),), level.t, dtype=torch.float32, device=x.device)
+        x0 = denoiser(x, t).to(x.dtype)
+        return x0 if clip is None else x0.clamp(-clip, clip)
+
+    return estimate
 
 
 def _ddim(
