@@ -101,8 +101,8 @@ def test_impossible_severity_is_refused_before_anything_is_written(
     [
         (("--scheme", "nosuch"), "--scheme nosuch"),
         (("--scheme", "kcl8", "--pathology", "nosuch"), "--pathology nosuch"),
-        (("--scheme", "kcl8", "--model", "nosuch"), "--model nosuch"),
-        (("--scheme", "kcl8", "--model", "pixel_diffusion"), "trained first"),
+        (("--scheme", "kcl8", "--set", "ventricle_ml=12", "--model", "nosuch"), "--model nosuch"),
+        (("--scheme", "kcl8", "--set", "ventricle_ml=12", "--model", "pixel_diffusion"), "trained first"),
         (("--scheme", "kcl8", "--set", "atrial_width"), "expected key=value"),
         (("--scheme", "kcl8", "--set", "nosuch=3"), "nosuch"),
         (("--scheme", "kcl8", "--set", "atrial_width_mm=banana"), "banana"),

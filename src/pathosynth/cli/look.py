@@ -9,6 +9,32 @@ from pathosynth.cli import options as o
 from pathosynth.cli.app import Talk, command, show
 
 
+@command("preview", "Look")
+def preview(
+    common: Talk,
+    *,
+    source: o.Input,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")],
+    scheme: o.Scheme = "",
+    parents: o.Parents = None,
+    contrast: Annotated[str, typer.Option("--contrast", help="Image to show, e.g. T2w; the first by default.")] = "",
+    most: Annotated[int, typer.Option("--most", min=1, help="Cases drawn at most.")] = 8,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the PNG.")] = False,
+) -> None:
+    """Draw a montage: three planes through the ventricles of every case, with label outlines."""
+    from pathosynth.runs.errors import ConfigError
+    from pathosynth.stages import inputs, preview
+
+    if output.suffix.lower() != ".png" or (output.exists() and not overwrite):
+        raise ConfigError(
+            f"--output {output}: expected the name of a new .png file. Choose another, or give --overwrite."
+        )
+    known = inputs.read_input(parents, scheme) if parents else []
+    cases = inputs.read_input(source, scheme)
+    preview.preview(cases, output, parents=known, contrast=contrast, most=most)
+    show({"output": str(output), "cases": min(most, len(cases))}, common, str(output))
+
+
 @command("list", "Look")
 def listed(
     common: Talk,

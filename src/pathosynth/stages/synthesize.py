@@ -21,6 +21,11 @@ Reader = Callable[[Case, str], Brain]
 """Gives the voxels of a parent case: labels, and its image of a contrast where it has one."""
 
 
+MONTAGE = "montage.png"
+MONTAGE_ROWS = 6
+"""Cases drawn; `preview` draws others."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How every case of a run is made."""
@@ -52,7 +57,6 @@ def plan(cases: Sequence[Case], morphing: Morphing, rendering: Rendering, option
 def plan_with(reader: Reader, cases: Sequence[Case], recipe: Recipe, options: Options, *, command: str) -> Plan:
     """The plan for parents that `reader`, a picklable function, gives the voxels of."""
     tasks = morph.variants(cases, recipe.morphing, options.seed)
-    order = tuple(task.case for task in tasks)
     bytes_per_voxel = max(morph.BYTES_PER_VOXEL, generate_images.BYTES_PER_VOXEL)
     return Plan(
         command=command,
@@ -60,7 +64,7 @@ def plan_with(reader: Reader, cases: Sequence[Case], recipe: Recipe, options: Op
         inputs=inputs.files_of(cases),
         tasks=tasks,
         work=functools.partial(make_case, recipe=recipe, reader=reader, out=options.out),
-        finish=functools.partial(_finish, order=order),
+        finish=functools.partial(_finish, tasks=tasks, reader=reader, contrast=recipe.rendering.found.contrast),
         memory_gib=outputs.memory_gib(cases, bytes_per_voxel),
         makes=f"{len(tasks)} labelled {recipe.rendering.found.contrast} images with {recipe.morphing.pathology}, "
         f"rendered by {recipe.rendering.found.identity}",
@@ -107,5 +111,18 @@ def make_case(variant: Variant, *, recipe: Recipe, reader: Reader, out: Path) ->
     return Result("rejected" if why else "done", why, {"severity": reached, **facts})
 
 
-def _finish(out: Path, record: RunRecord, *, order: Sequence[str]) -> None:
+def _finish(out: Path, record: RunRecord, *, tasks: Sequence[Variant], reader: Reader, contrast: str) -> None:
+    """Write the tables, and draw the first kept cases beside their parents."""
+    from pathosynth.stages.preview import montage, row_of  # brings matplotlib in
+
+    order = [task.case for task in tasks]
     outputs.finish(out, record, order=order)
+    parents = {task.case: task.parent for task in tasks}
+    rows = []
+    for case in outputs.kept(out, record, order)[:MONTAGE_ROWS]:
+        made, parent = read_parent(case, contrast), reader(parents[case.case], contrast)
+        rows.append(row_of(case, made.labels, made.image, parent=parent.labels, contrast=contrast))
+    if rows:
+        montage(out / MONTAGE, rows)
+    else:
+        (out / MONTAGE).unlink(missing_ok=True)
