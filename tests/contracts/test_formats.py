@@ -177,6 +177,15 @@ def test_nnunet_never_guesses_numbers(small_brain: Maker, tmp_path: Path) -> Non
         nnunet.read(root, nnunet.Config(scheme="kcl8"))
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"channel_names": ["T2w"]}', '{"channel_names": {"x": "T2w"}}',
+                                  '{"channel_names": {"0": "CT"}, "labels": {"background": 0, "cerebellum": 3}}',
+                                  '{"channel_names": {"0": "T2w"}, "labels": ["background"]}'])  # fmt: skip
+def test_broken_nnunet_descriptions_are_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(InputError, match=r"dataset\.json"):
+        nnunet.read(tmp_path, nnunet.Config(scheme="kcl8"))
+
+
 def test_nnunet_keeps_test_cases_apart_and_refuses_gaps(small_brain: Maker, tmp_path: Path) -> None:
     cases = three_cases(tmp_path / "in", small_brain)
     apart = [cases[0], cases[1].model_copy(update={"split": "test"})]

@@ -40,8 +40,10 @@ def turned(angle: float, axis: tuple[float, float, float], spacing: float = 0.8)
 def test_geometry_comes_back_to_the_bit_even_near_half_a_turn(angle: float, tmp_path: Path) -> None:
     """Near half a turn the float32 quaternion is least exact; sound files must still pass the sform-qform check."""
     rng = np.random.default_rng(0)
+    labels = np.zeros((190, 2, 150), dtype=np.uint8)  # long edges: rounding of the rotation shows at the far corner
+    labels[::7, 0, ::9] = 3
     for number in range(10):
-        volume = Volume(rng.integers(0, 9, (190, 60, 50)).astype(np.uint8), turned(angle, tuple(rng.normal(size=3))))
+        volume = Volume(labels, turned(angle, tuple(rng.normal(size=3))))
         write_labels(tmp_path / f"{number}.nii.gz", volume)
         back = read_labels(tmp_path / f"{number}.nii.gz", KCL8)
         np.testing.assert_array_equal(back.affine, volume.affine)
@@ -203,7 +205,7 @@ def test_malformed_mgz_is_named(name: str, edit: Callable[[bytearray], None], fr
 def test_every_real_file_passes_and_equals_what_nibabel_reads(real_data: Path) -> None:
     files = sorted(real_data.glob("*/sub-*.nii.gz"))
     assert len(files) > 100
-    for path in files[::7]:
+    for path in files[::15]:
         theirs = nib.load(path)
         ours = read_image(path)
         np.testing.assert_array_equal(ours.array, np.asarray(theirs.dataobj, dtype=np.float32))

@@ -314,11 +314,11 @@ def test_only_one_gzip_stream_is_accepted(extra: bytes, tmp_path: Path) -> None:
 
 
 def test_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    """512 MiB of zeros behind a header that announces 504 voxels: no more than the announced bytes are unpacked."""
-    packer = zlib.compressobj(9, wbits=31)
+    """64 MiB of zeros behind a header that announces 504 voxels: no more than the announced bytes are unpacked."""
+    packer = zlib.compressobj(1, wbits=31)
     bomb = packer.compress(bytes(nifti_bytes(np.arange(504, dtype=np.int16).reshape(SHAPE))))
     block = bytes(2**20)
-    bomb += b"".join(packer.compress(block) for _ in range(512)) + packer.flush()
+    bomb += b"".join(packer.compress(block) for _ in range(64)) + packer.flush()
     path = tmp_path / "bomb.nii.gz"
     path.write_bytes(bomb)
     tracemalloc.start()
@@ -326,7 +326,7 @@ def test_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         read_image(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 20 * 2**20
+    assert peak < 8 * 2**20
 
 
 def test_paths_that_are_no_volume_are_named(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ def read(root: Path, config: Config) -> list[Case]:
             files = {contrast: root / images / f"{name}_{number:04d}{ending}" for number, contrast in channels.items()}
             label_map = root / labels / f"{name}{ending}"
             stored = origins.get(name, {"subject": name, "split": "test" if split == "test" else ""})
-            fields = stored | {"case": name, "scheme": config.scheme, "images": files}
-            cases.append(Case.model_validate(fields | {"labels": label_map if label_map.is_file() else None}))
+            fields = {"scheme": config.scheme, "labels": label_map if label_map.is_file() else None, "images": files}
+            cases.append(_case(root, name, stored, fields))
     if not cases:
         raise InputError(f"{root}: expected images imagesTr/CASE_0000{ending}, found none. Check the folder.")
     check_cases(cases, str(root))
@@ -147,11 +147,19 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _case(root: Path, name: str, stored: Any, fields: dict[str, Any]) -> Case:
+    try:
+        return Case.model_validate({**stored, **fields, "case": name})
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{root}: cannot make a case of '{name}': {error}. Correct its name or {MAPPING}.") from None
+
+
 def _channels(root: Path, description: dict[str, Any]) -> dict[int, str]:
-    names = description.get("channel_names", {})
+    names = description.get("channel_names")
     by_lower = {contrast.lower(): contrast for contrast in CONTRASTS} | {"t1": "T1w", "t2": "T2w"}
-    channels = {int(number): by_lower.get(str(name).lower(), "") for number, name in dict(names).items()}
-    if not channels or not all(channels.values()):
+    stored = names if isinstance(names, dict) else {}
+    channels = {int(key): by_lower.get(str(name).lower(), "") for key, name in stored.items() if key.isdecimal()}
+    if not channels or len(channels) != len(stored) or not all(channels.values()):
         raise InputError(
             f"{root / 'dataset.json'}: found channel_names {names}, expected names among {', '.join(CONTRASTS)}. "
             "Rename the channels."
