@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from pathosynth.diffusion.networks.concat_unet import ConcatUNet
@@ -51,7 +50,7 @@ def test_the_two_stems_equal_one_convolution_of_everything_concatenated() -> Non
     split = network.stem_image(space_to_depth(image, 2)) + features
     weight = torch.cat([network.stem_image.weight, network.stem_condition.weight], dim=1)
     together = torch.cat([space_to_depth(image, 2), space_to_depth(fine, 2), coarse], dim=1)
-    assert torch.allclose(split, F.conv3d(together, weight, network.stem_image.bias, padding=1), atol=1e-5)
+    assert torch.allclose(split, nn.functional.conv3d(together, weight, network.stem_image.bias, padding=1), atol=1e-5)
 
 
 def test_time_noise_and_labels_all_reach_the_prediction() -> None:

@@ -31,7 +31,8 @@ MARGIN_VOXELS = 4
 class Example:
     """A training pair, cropped to the brain and measured once.
 
-    `image` runs from -1 (background and darkest) to 1; `spline` are its cubic B-spline coefficients.
+    `image` runs from -1 (background and darkest) to 1; `spline` are cubic B-spline
+    coefficients of the image continued beyond the brain.
     """
 
     case: str
@@ -72,7 +73,10 @@ def make_example(pair: Pair, scheme: LabelScheme, config: Config) -> Example:
     labels = np.pad(labels, pad)
     image = np.where(labels > 0, np.pad(image, pad, constant_values=-1), np.float32(-1))
     anatomy = analyse(labels, scheme, pair.spacing_mm, config.condition)
-    return Example(pair.case, anatomy, image, ndi.spline_filter(image, order=3, output=np.float32, mode="mirror"))
+    # Interpolating across the brain's edge would darken it; the nearest brain voxel stands in for background.
+    nearest = ndi.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
+    spline = ndi.spline_filter(image[tuple(nearest)], order=3, output=np.float32, mode="mirror")
+    return Example(pair.case, anatomy, image, spline)
 
 
 def batch_at(examples: Sequence[Example], config: Config, seed: int, step: int, slots: Sequence[int]) -> Batch:
