@@ -3,10 +3,10 @@
 Stages are imported inside the commands, so that ``pathosynth --help`` answers at once.
 """
 
-from pathosynth.cli import look, work
+from pathosynth.cli import commands, look
 from pathosynth.cli.app import app
 
-__all__ = ["app", "look", "main", "work"]
+__all__ = ["app", "commands", "look", "main"]
 
 
 def main() -> None:

@@ -1,0 +1,60 @@
+"""What the documents say about the code is true: commands, tree, links, the Python example."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_page_of_commands_is_current(generate: ModuleType) -> None:
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == generate.reference(), "run docs/generate.py"
+
+
+def test_tree_names_every_source_file_and_nothing_else(generate: ModuleType) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert generate.with_tree(readme) == readme, "run docs/generate.py"
+    block = readme.partition(generate.BEGIN)[2].partition(generate.END)[0]
+    named = sorted(re.findall(r"^ +(\w+\.py)\b", block, flags=re.MULTILINE))
+    present = [path.name for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py"]
+    assert named == sorted(present)
+
+
+def test_every_source_file_says_what_it_is(generate: ModuleType) -> None:
+    assert [line for line in generate.tree().splitlines() if line.endswith(".py")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_commands_in_the_documents_exist(generate: ModuleType) -> None:
+    known = set(re.findall(r"^## `([\w-]+)`", generate.reference(), flags=re.MULTILINE))
+    used = {
+        name for page in PAGES for name in re.findall(r"^pathosynth ([\w-]+)", page.read_text(), flags=re.MULTILINE)
+    }
+    assert used
+    assert used <= known
+
+
+def test_python_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    code = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    exec(compile(code, "README.md", "exec"), {})
+    width = float(re.findall(r"'atrial_width_mm': ([\d.]+)", capsys.readouterr().out)[0])
+    assert width == pytest.approx(12, abs=0.3)
