@@ -21,10 +21,9 @@ _NOISE_CELL_MM = 4.0
 _NOISE_CELLS = 48
 
 # Tubes: rows of (x, y, z, radius) in mm, +x right, +y anterior, +z superior; the left side is mirrored.
-_LATERAL_VENTRICLE = ((5.5, 25, 1, 2.0), (6, 21, 3.5, 3.2), (5.8, 14, 7, 3.2), (7.5, 4, 9, 3.1), (11, -6, 6, 3.4),
-                      (14.5, -13, 0, 3.9), (15.5, -22, -4, 3.5), (14, -30, -6, 2.3))  # fmt: skip
+_LATERAL_VENTRICLE = ((5.5, 25, 1, 2.0), (6, 21, 3.5, 3.5), (5.8, 14, 7, 3.5), (7.5, 4, 9, 3.4), (11, -6, 6, 3.4),
+                      (14.5, -13, 0, 3.6), (15.5, -22, -4, 3.5), (14, -30, -6, 2.3))  # fmt: skip
 _TEMPORAL_HORN = ((14.5, -13, 0, 3.2), (19, -7, -7, 2.0), (22, 1, -13, 1.7), (22, 8, -15, 1.5))
-_AQUEDUCT = ((0, 3, -4, 1.3), (0, 0.5, -9, 1.3), (0, -2.5, -13, 1.4), (0, -6.5, -18, 1.6))
 _STEM = ((0, 6, -6, 7.5), (0, 3, -12, 7.2), (0, 0.5, -20, 7.4), (0, -3, -29, 5.2), (0, -6, -38, 4.0), (0, -8, -43, 3.6))
 
 
@@ -62,7 +61,7 @@ def brain_phantom(seed: int, shape: tuple[int, int, int] = (96, 112, 96), spacin
     box = _head_box(head, shape, spacing_mm)
     points = _warped_points(head, box, shape, spacing_mm)
     labels = np.zeros(shape, np.uint8)
-    labels[box] = _without_specks(_paint(head, points, spacing_mm))
+    labels[box] = _without_specks(_smoothed(_paint(head, points, spacing_mm)))
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = [-spacing_mm * (n - 1) / 2 for n in shape]
     return Volume(labels, affine)
@@ -70,7 +69,7 @@ def brain_phantom(seed: int, shape: tuple[int, int, int] = (96, 112, 96), spacin
 
 def _draw(rng: np.random.Generator) -> _Head:
     """All random choices of one head."""
-    ventricle = rng.uniform(0.92, 1.2)
+    ventricle = rng.uniform(0.92, 1.08)
     return _Head(
         scale=rng.uniform(0.95, 1.05),
         sulcus_depth=rng.uniform(8.5, 11.5),
@@ -203,10 +202,10 @@ def _core(points: np.ndarray) -> np.ndarray:
 
 
 def _cerebellum(mirrored: np.ndarray) -> np.ndarray:
-    """Two hemispheres and the vermis, with shallow folia; signed distance."""
+    """Two hemispheres and the vermis; signed distance. Folia would be finer than the voxels."""
     lobe = _ellipsoid(mirrored, (9.5, -13, -24), (11.5, 10.0, 8.8))
     vermis = _ellipsoid(mirrored, (0, -13, -22.5), (7.5, 9.0, 9.5))
-    return _blend(lobe, vermis, 3.0) + 0.35 * np.sin(mirrored[2] * 1.9)
+    return _blend(lobe, vermis, 3.0)
 
 
 def _hemispheres(
@@ -259,7 +258,10 @@ def _skull(head: _Head, mirrored: np.ndarray, brain: np.ndarray, spacing_mm: flo
 
 
 def _ventricles(head: _Head, points: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """Lateral ventricles with their three horns, the cavum between them, third and fourth ventricle and aqueduct."""
+    """Lateral ventricles with their three horns, the cavum between them, third and fourth ventricle.
+
+    The aqueduct is left out: it is thinner than the voxels.
+    """
     horns = np.zeros(points.shape[1:], bool)
     for sign, factor in zip((-1.0, 1.0), head.ventricle, strict=True):
         side = points * np.array([sign, 1, 1], np.float32)[:, None, None, None]
@@ -268,7 +270,20 @@ def _ventricles(head: _Head, points: np.ndarray, mirrored: np.ndarray) -> np.nda
     cavum = (radius < 0.88) & (points[2] > 4.0) & (mirrored[0] < 4.5)
     third = (mirrored[0] < 1.5) & (_ellipsoid(points, (0, 8, -1), (99, 10, 8.0)) < 0)
     fourth = _ellipsoid(points, (0, -7.6, -21), (4.2, 2.7, 5.5)) < 0
-    return horns | cavum | third | fourth | (_tube(points, _AQUEDUCT) < 0)
+    return horns | cavum | third | fourth
+
+
+def _smoothed(labels: np.ndarray, sigma_voxels: float = 0.7) -> np.ndarray:
+    """Give every voxel to the label with most of a Gaussian neighbourhood, so that borders are not jagged.
+
+    The mask of the head is kept; ties go to the lower label.
+    """
+    best, most = labels.copy(), np.zeros(labels.shape, np.float32)
+    for value in range(1, int(labels.max()) + 1):
+        share = ndimage.gaussian_filter((labels == value).astype(np.float32), sigma_voxels, truncate=3)
+        wins = (share > most) & (labels > 0)
+        best[wins], most[wins] = value, share[wins]
+    return best
 
 
 def _without_specks(labels: np.ndarray, smallest: float = 0.02) -> np.ndarray:
