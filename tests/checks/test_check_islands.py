@@ -44,6 +44,16 @@ def test_left_and_right_parts_are_no_islands() -> None:
     assert measure(labels) == 0
 
 
+def test_part_the_source_had_stays_a_part_when_its_neighbour_grows() -> None:
+    source, grown = box_head(), box_head()
+    for labels in (source, grown):
+        labels[30, 30, 28:30] = 2
+    source[18:22, 18:22, 18:22] = 2
+    grown[14:26, 14:26, 14:26] = 2
+    assert measure(grown) == 2
+    assert measure(grown, source=source) == 0
+
+
 def test_touching_at_a_corner_is_connected() -> None:
     labels = box_head()
     labels[20:24, 20:24, 20:24] = 6
