@@ -74,34 +74,55 @@ def build_grid(inside: np.ndarray, spacing_mm: Spacing, factors: tuple[int, int,
     return CoarseGrid(factors, (i, j, k), (x, y, z), domain, active, _extension(domain, active))
 
 
-def refine(displacement: np.ndarray, factors: tuple[int, int, int], box: tuple[slice, slice, slice]) -> np.ndarray:
-    """Backward displacement at voxel centres of `box`, by trilinear interpolation between block centres.
+def class_fractions(classes: np.ndarray, factors: tuple[int, int, int], weight: np.ndarray | None = None) -> np.ndarray:
+    """Share of each class in each block, (n_blocks, n_classes) float32.
+
+    Args:
+        classes: (I, J, K) uint8; the shape is a multiple of `factors`.
+        factors: voxels per block.
+        weight: (I, J, K) float32 multiplied with the indicator of every class.
+    """
+    count, shape = int(classes.max()) + 1, [n // f for n, f in zip(classes.shape, factors, strict=True)]
+    i, j, k = (np.arange(n, dtype=np.int32) // f for n, f in zip(classes.shape, factors, strict=True))
+    block = (i[:, None, None] * shape[1] + j[:, None]) * shape[2] + k
+    total = int(np.prod(shape))
+    key = block * np.int32(count) + classes
+    sums = np.bincount(key.ravel(), None if weight is None else weight.ravel(), minlength=total * count)
+    return (sums.reshape(total, count) / np.prod(factors)).astype(np.float32)
+
+
+def refine(displacement: np.ndarray, factors: tuple[int, int, int], blocks: tuple[slice, slice, slice]) -> np.ndarray:
+    """Backward displacement at the voxels of some blocks, by trilinear interpolation between block centres.
 
     Args:
         displacement: (I', J', K', 3) in blocks.
         factors: voxels per block.
-        box: the voxels wanted.
+        blocks: the blocks wanted.
 
     Returns:
         (3, i, j, k) float32 in voxels.
     """
     out = np.moveaxis(displacement * np.asarray(factors, np.float32), -1, 0)
-    for axis, (factor, wanted) in enumerate(zip(factors, box, strict=True)):
+    for axis, (factor, wanted) in enumerate(zip(factors, blocks, strict=True)):
         out = _stretch(out, axis + 1, factor, wanted)
     return np.ascontiguousarray(out)
 
 
 def _stretch(array: np.ndarray, axis: int, factor: int, wanted: slice) -> np.ndarray:
-    """Linear interpolation along one axis from block centres to the voxels `wanted`, constant beyond the ends."""
-    blocks = array.shape[axis]
-    position = (np.arange(wanted.start, wanted.stop) + 0.5) / factor - 0.5
-    low = np.clip(np.floor(position).astype(int), 0, blocks - 1)
-    high = np.minimum(low + 1, blocks - 1)
-    shape = [-1 if a == axis else 1 for a in range(array.ndim)]
-    weight = np.clip(position - low, 0.0, 1.0).astype(np.float32).reshape(shape)
-    first = np.take(array, low, axis=axis)
-    first += weight * (np.take(array, high, axis=axis) - first)
-    return first
+    """Linear interpolation along one axis from block centres to voxel centres, constant beyond the ends."""
+    size, moved = array.shape[axis], np.moveaxis(array, axis, 0)
+    middle = np.arange(wanted.start, wanted.stop)
+    below, above = moved[np.maximum(middle - 1, 0)], moved[np.minimum(middle + 1, size - 1)]
+    here = moved[middle]
+    shape = list(array.shape)
+    shape[axis] = factor * len(middle)
+    out = np.empty(shape, np.float32)
+    target = np.moveaxis(out, axis, 0)
+    for part in range(factor):
+        offset = np.float32((part + 0.5) / factor - 0.5)
+        other = above if offset > 0 else below
+        target[part::factor] = here + abs(offset) * (other - here)
+    return out
 
 
 def _extension(domain: np.ndarray, active: np.ndarray) -> sp.csr_matrix:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.ndimage as ndi
 import scipy.sparse.csgraph as csgraph
 
-from pathosynth.morphing.measure import SIX
+from pathosynth.morphing.measure import touches
 from pathosynth.morphing.topology import flip_keeps_topology, neighbours, parity
 from pathosynth.morphing.warp import label_weights
 
@@ -110,7 +109,7 @@ def _transfer(
     moved = 0
     for _ in range(_ROUNDS):
         giving = padded == giver
-        candidates = np.flatnonzero(giving & ndi.binary_dilation(padded == taker, SIX))
+        candidates = np.flatnonzero(giving & touches(padded == taker))
         candidates = candidates[flip_keeps_topology(padded, candidates, taker)]
         if not len(candidates):
             break

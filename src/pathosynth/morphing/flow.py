@@ -21,7 +21,13 @@ from pathosynth.data.volume import Spacing
 from pathosynth.morphing import coarse, poisson
 from pathosynth.morphing.warp import sampling_matrix
 
+SKULL = 0
+"""Key among the targets: growth of the skull in mL on top of its share (a correction)."""
+
 _FLOOR_ML = 1e-6
+_FIRST_ANSWER = 0.7  # velocities averaged to block centres move thin structures less than the equation says
+_ANSWERS = (0.3, 1.3)
+_TELLING = 0.02  # a requested change of ln V large enough to measure the answer to it
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,8 @@ class FlowGrid:
     """A problem on its coarse grid.
 
     `fractions` is (n_blocks, channels): one channel per class 0..n, then one weighted channel per weighted class,
-    then the slack. `shell` marks the domain's blocks outside the skull.
+    then the slack. `shell` marks the domain's blocks outside the skull, `points` are the active blocks' positions and
+    `start_ml` the classes' soft volumes before anything moved.
     """
 
     problem: FlowProblem
@@ -69,6 +76,7 @@ class FlowGrid:
     fractions: np.ndarray
     shell: np.ndarray
     points: np.ndarray
+    start_ml: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -78,12 +86,16 @@ class FlowState:
     Attributes:
         displacement: (n_blocks, 3) float32, psi(x) - x in blocks.
         carried: (n_domain, channels) float32, the channels seen through psi.
+        soft_ml: (n_classes + 1,) volume of every class in the domain, summed over its carried fractions.
+        answer: (n_classes + 1,) change of ln V that the grid makes of a requested one; rates are divided by it.
         pressure: (n_domain,) last solution, the next one starts from it.
         steps, iterations: steps taken and solver iterations spent.
     """
 
     displacement: np.ndarray
     carried: np.ndarray
+    soft_ml: np.ndarray
+    answer: np.ndarray
     pressure: np.ndarray | None = None
     steps: int = 0
     iterations: int = 0
@@ -95,27 +107,30 @@ def prepare(problem: FlowProblem) -> FlowGrid:
     skull = problem.classes > 0
     inside = _with_shell(skull, problem.spacing_mm, problem.shell_mm) if problem.skull_share > 0 else skull
     grid = coarse.build_grid(inside, problem.spacing_mm, factors)
-    channels = [_mean(problem.classes == index, factors) for index in range(int(problem.classes.max()) + 1)]
-    for index in problem.weighted:
-        channels.append(_mean((problem.classes == index) * _or_ones(problem.source_weight), factors))
-    slack = np.isin(problem.classes, problem.slack)
-    channels.append(_mean(slack * _or_ones(problem.slack_weight), factors))
+    share = coarse.class_fractions(problem.classes, factors)
+    grown, drained = share, share
+    if problem.source_weight is not None and problem.weighted:
+        grown = coarse.class_fractions(problem.classes, factors, problem.source_weight)
+    if problem.slack_weight is not None:
+        drained = coarse.class_fractions(problem.classes, factors, problem.slack_weight)
+    slack = drained[:, list(problem.slack)].sum(axis=1, keepdims=True)
+    fractions = np.concatenate([share, grown[:, list(problem.weighted)], slack], axis=1)
     shell = grid.domain & (coarse.block_mean(skull, factors) < 0.5)
     points = np.stack(np.unravel_index(grid.active, grid.shape), axis=1).astype(np.float32)
     levels = poisson.build_levels(grid.domain, grid.spacing_mm)
-    return FlowGrid(problem, grid, levels, np.stack(channels, axis=1), shell[grid.domain], points)
+    start_ml = _volumes_ml(fractions[grid.domain.ravel()], int(problem.classes.max()) + 1, grid.block_ml)
+    return FlowGrid(problem, grid, levels, fractions, shell[grid.domain], points, start_ml)
 
 
 def begin(flow: FlowGrid) -> FlowState:
     """The state before anything moved."""
     carried = flow.fractions[flow.grid.domain.ravel()]
-    return FlowState(np.zeros((flow.grid.domain.size, 3), np.float32), carried)
-
-
-def soft_volumes_ml(flow: FlowGrid, state: FlowState) -> np.ndarray:
-    """Volume of every class inside the domain from its carried fractions, (n_classes + 1,) mL."""
-    count = int(flow.problem.classes.max()) + 1
-    return np.asarray(state.carried[:, :count].sum(axis=0, dtype=np.float64)) * flow.grid.block_ml
+    return FlowState(
+        np.zeros((flow.grid.domain.size, 3), np.float32),
+        carried,
+        flow.start_ml,
+        np.full(len(flow.start_ml), _FIRST_ANSWER),
+    )
 
 
 def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaining: float) -> tuple[FlowState, float]:
@@ -124,7 +139,7 @@ def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaini
     Args:
         flow: from `prepare`.
         state: where the flow is.
-        targets_ml: wanted soft volume of each constrained class at the end.
+        targets_ml: wanted soft volume of each constrained class at the end; `SKULL`: see there.
         remaining: pseudo-time left, 1 - t.
 
     Returns:
@@ -140,14 +155,24 @@ def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaini
     inside = flow.grid.domain.ravel()[flow.grid.active]
     looks = flow.points[inside] + displacement[flow.grid.active[inside]]
     carried = sampling_matrix(looks, flow.grid.shape) @ flow.fractions
-    return FlowState(displacement, carried, solution.p, state.steps + 1, state.iterations + solution.iterations), dt
+    iterations = state.iterations + solution.iterations
+    soft_ml = _volumes_ml(carried, len(flow.start_ml), flow.grid.block_ml)
+    answer = _measured_answer(state, soft_ml, targets_ml, dt / remaining)
+    return FlowState(displacement, carried, soft_ml, answer, solution.p, state.steps + 1, iterations), dt
 
 
-def voxel_displacement(flow: FlowGrid, state: FlowState, box: tuple[slice, slice, slice] | None = None) -> np.ndarray:
-    """Backward displacement in voxels, (3, i, j, k) float32, of the whole grid or a box of it."""
-    shape = flow.problem.classes.shape
-    wanted = box or (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
-    return coarse.refine(state.displacement.reshape(*flow.grid.shape, 3), flow.grid.factors, wanted)
+def voxel_displacement(
+    flow: FlowGrid, state: FlowState, blocks: tuple[slice, slice, slice] | None = None
+) -> np.ndarray:
+    """Backward displacement in voxels, (3, i, j, k) float32, of the whole grid or of some blocks."""
+    i, j, k = flow.grid.shape
+    wanted = blocks or (slice(0, i), slice(0, j), slice(0, k))
+    return coarse.refine(state.displacement.reshape(i, j, k, 3), flow.grid.factors, wanted)
+
+
+def _volumes_ml(carried: np.ndarray, count: int, block_ml: float) -> np.ndarray:
+    """Volume of each of the first `count` channels, summed in float64."""
+    return np.array([carried[:, index].sum(dtype=np.float64) for index in range(count)]) * block_ml
 
 
 def _coefficients(
@@ -155,19 +180,35 @@ def _coefficients(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Source (2) and screening (3) on the domain, float64."""
     problem, block_ml = flow.problem, flow.grid.block_ml
-    volumes = soft_volumes_ml(flow, state)
-    source, net = np.zeros(len(state.carried)), 0.0
-    for index, target in targets_ml.items():
-        growth = np.log(max(target, _FLOOR_ML) / max(volumes[index], _FLOOR_ML)) / remaining * volumes[index]
+    volumes = state.soft_ml
+    classes_ml = {index: target for index, target in targets_ml.items() if index != SKULL}
+    source = np.zeros(len(state.carried))
+    for index, target in classes_ml.items():
+        rate = np.log(max(target, _FLOOR_ML) / max(volumes[index], _FLOOR_ML)) / remaining
+        growth = rate * volumes[index] / state.answer[index]
         channel = index
         if index in problem.weighted:
             channel = len(volumes) + problem.weighted.index(index)
         density = state.carried[:, channel].astype(np.float64)
         source += growth * density / max(density.sum() * block_ml, _FLOOR_ML)
-        net += growth
     if problem.skull_share > 0:
-        source[flow.shell] -= problem.skull_share * net / (flow.shell.sum() * block_ml)
+        grows = problem.skull_share * sum(target - flow.start_ml[index] for index, target in classes_ml.items())
+        misses = grows + targets_ml.get(SKULL, 0.0) - float(volumes[1:].sum() - flow.start_ml[1:].sum())
+        source[flow.shell] -= misses / remaining / (flow.shell.sum() * block_ml)
     return source, np.maximum(state.carried[:, -1].astype(np.float64), 0.0) / problem.ell_mm**2
+
+
+def _measured_answer(state: FlowState, grown_ml: np.ndarray, targets_ml: dict[int, float], part: float) -> np.ndarray:
+    """Realised over requested change of ln V for the classes that were asked for enough; the last one otherwise."""
+    answer = state.answer.copy()
+    for index, target in targets_ml.items():
+        if index == SKULL:
+            continue
+        requested = part * np.log(max(target, _FLOOR_ML) / max(state.soft_ml[index], _FLOOR_ML)) / state.answer[index]
+        if abs(requested) > _TELLING:
+            realised = np.log(max(grown_ml[index], _FLOOR_ML) / max(state.soft_ml[index], _FLOOR_ML))
+            answer[index] = np.clip(realised / requested, *_ANSWERS)
+    return answer
 
 
 def _mobility(flow: FlowGrid, state: FlowState) -> np.ndarray | float:
@@ -201,16 +242,6 @@ def _advance(flow: FlowGrid, displacement: np.ndarray, velocity: np.ndarray, dt:
     out = np.zeros_like(displacement)
     out[grid.active] = back + sampling_matrix(points + back, grid.shape) @ displacement
     return out
-
-
-def _mean(array: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
-    """Block means, flat."""
-    return coarse.block_mean(array, factors).ravel()
-
-
-def _or_ones(array: np.ndarray | None) -> np.ndarray | np.float32:
-    """The array, or 1 where none is given."""
-    return np.float32(1.0) if array is None else array
 
 
 def _with_shell(skull: np.ndarray, spacing_mm: Spacing, shell_mm: float) -> np.ndarray:

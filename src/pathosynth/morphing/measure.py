@@ -97,6 +97,16 @@ def atrial_widths_mm(ventricles: np.ndarray, midline: float, spacing_mm: Spacing
     return (2.0 * float(posterior[left].max(initial=0.0)), 2.0 * float(posterior[~left].max(initial=0.0)))
 
 
+def touches(mask: np.ndarray) -> np.ndarray:
+    """Voxels that share a face with a voxel of the mask (the mask's own inner voxels included)."""
+    out = np.zeros_like(mask)
+    for axis in range(3):
+        moved, grown = np.moveaxis(mask, axis, 0), np.moveaxis(out, axis, 0)
+        grown[1:] |= moved[:-1]
+        grown[:-1] |= moved[1:]
+    return out
+
+
 def contact_faces(first: np.ndarray, second: np.ndarray) -> int:
     """Number of voxel faces that the two masks share."""
     total = 0
@@ -108,10 +118,20 @@ def contact_faces(first: np.ndarray, second: np.ndarray) -> int:
 
 def component_counts(labels: np.ndarray, connectivity: int = 26) -> dict[int, int]:
     """Number of connected pieces of every label that occurs, background left out."""
-    pieces, count = cc3d.connected_components(labels, connectivity=connectivity, return_N=True)
-    _, first = np.unique(pieces.ravel(), return_index=True)
-    values, counts = np.unique(labels.ravel()[first[-count:]] if count else [], return_counts=True)
-    return {int(v): int(n) for v, n in zip(values, counts, strict=True)}
+    _, owner, _ = labelled_pieces(labels, connectivity)
+    return {value: int(n) for value, n in enumerate(np.bincount(owner)) if n and value}
+
+
+def labelled_pieces(labels: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Connected pieces of equal label: (I, J, K) piece numbers, and the label and voxel count of each piece.
+
+    Piece 0 is the background, label 0.
+    """
+    pieces = np.asarray(cc3d.connected_components(labels, connectivity=connectivity))  # type: ignore[call-overload]
+    sizes = np.bincount(pieces.ravel())
+    owner = np.zeros(len(sizes), labels.dtype)
+    owner[pieces.ravel()] = labels.ravel()
+    return pieces, owner, sizes
 
 
 def mantle_mm(cortex: np.ndarray, outside: np.ndarray, ventricles: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
@@ -126,7 +146,7 @@ def mantle_mm(cortex: np.ndarray, outside: np.ndarray, ventricles: np.ndarray, s
     Returns:
         (n,) distances, one per cortical voxel that touches `outside`. Empty without cortex or ventricles.
     """
-    surface = cortex & ndi.binary_dilation(outside, SIX)
+    surface = cortex & touches(outside)
     if not surface.any() or not ventricles.any():
         return np.empty(0)
     box = bounding_box(surface | ventricles)

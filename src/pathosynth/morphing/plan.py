@@ -12,10 +12,11 @@ from pathosynth.morphing.classes import ClassMap, split_classes
 from pathosynth.morphing.flow import FlowProblem
 from pathosynth.morphing.frame import Frame, cut, frame_head
 from pathosynth.morphing.measure import SIDES
-from pathosynth.morphing.topology import dissolve_specks
+from pathosynth.morphing.topology import dissolve_excess, dissolve_specks
 from pathosynth.runs.errors import InputError
 
 SPECK_VOXELS = 20
+LARGEST_STRAY_VOXELS = 200  # a larger stray piece is an error, not something to tidy away
 SHELL_MM = 10.0
 
 
@@ -93,14 +94,24 @@ def make_task(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan
     check_labels(labels, scheme, spacing_mm)
     frame = frame_head(labels, spacing_mm, SHELL_MM if plan.skull_share > 0 else 0.0)
     source = cut(labels, frame)
-    cleaned, specks = dissolve_specks(source, SPECK_VOXELS)
+    cleaned = clean_source(source)
     if plan.source_map is not None:
         plan = replace(plan, source_map=cut(plan.source_map, frame))
     classes = split_classes(cleaned, scheme, plan.group, measure.midline_index(cleaned > 0))
     problem = _problem(cleaned, classes, scheme, spacing_mm, plan)
     targets = _targets(problem, classes, plan)
     budget = _budget(problem, plan, targets)
+    specks = int((cleaned != source).sum())
     return Task(plan, scheme, spacing_mm, frame, source, cleaned, specks, classes, problem, targets, budget)
+
+
+def clean_source(labels: np.ndarray) -> np.ndarray:
+    """Labels without pieces of at most 20 voxels, counted by faces; counted by corners no label gains a piece by it."""
+    _, owner, sizes = measure.labelled_pieces(labels, 26)
+    allowed = np.bincount(owner[sizes > SPECK_VOXELS], minlength=int(labels.max()) + 1)
+    cleaned, _ = dissolve_specks(labels, SPECK_VOXELS, clear_floating=True)
+    limits = {value: max(int(n), 1) for value, n in enumerate(allowed) if value and (labels == value).any()}
+    return dissolve_excess(cleaned, limits, LARGEST_STRAY_VOXELS, 26)[0]
 
 
 def class_volumes_ml(problem: FlowProblem) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pathosynth.morphing.flow import FlowGrid, FlowState, begin, soft_volumes_ml, step, voxel_displacement
+from pathosynth.morphing.flow import SKULL, FlowGrid, FlowState, begin, step, voxel_displacement
 from pathosynth.morphing.measure import Box, bounding_box
 from pathosynth.morphing.warp import warp_labels
 from pathosynth.runs.errors import MorphError
@@ -14,11 +14,13 @@ SLACK_LEFT = 0.15
 """Least part of the slack that must remain; below it the sheet of external CSF tears into shreds."""
 
 _MISS = 0.005
+_SOFT_MISS = 0.003
 _SMALL_MISS = 0.05
 _SMALL_ML = 2.0
-_CORRECTIONS = 3
+_CORRECTIONS = 5
+_SLOPES = (0.5, 4.0)  # how strongly voxel counts may answer soft volumes; flat walls on the lattice answer in jumps
 _MOST_STEPS = 80
-_WIDTH_AIM_MM = 0.06
+_WIDTH_AIM_MM = 0.1
 _FIRST_EXPONENT = 1.8  # of volume over width, seen on fetal atlases; replaced by the measured one as the flow goes on
 
 
@@ -51,48 +53,38 @@ class SlackExhausted(MorphError):
         self.exponents = exponents
 
 
-def reach_volumes(flow: FlowGrid, targets_ml: dict[int, float]) -> Reached:
-    """Flow to volumes, then correct until every class, in whole voxels, is within 0.5 % (5 % below 2 mL).
+def reach(flow: FlowGrid, targets_ml: dict[int, float], goal: WidthGoal | None = None) -> Reached:
+    """Flow to volumes or widths, then correct until every label has its volume in whole voxels.
+
+    Volumes are met within 0.5 % (5 % below 2 mL), the rest is left to the last-voxel flips. Widths are measured on
+    whole voxels after every step; each side's volume target is set again from its width so far,
+    V* = V (w* / w)^a, with the exponent a measured on the way.
 
     Args:
         flow: the problem on its grid.
         targets_ml: wanted volume of each constrained class; kept ones have their present volume.
+        goal: wanted widths of the classes that are not among the targets.
 
     Raises:
         SlackExhausted: less than 15 % of the slack is left on the way.
     """
     state = begin(flow)
-    soft = _soft_targets(flow, state, targets_ml)
+    soft, trail = _soft_targets(flow, state, targets_ml), []
+    best, best_miss = None, np.inf
     for correction in range(_CORRECTIONS + 1):
-        state = _to_end(flow, state, soft)
+        state = _to_end(flow, state, soft) if goal is None else _to_width(flow, state, soft, goal)
         reached = materialise(flow, state, correction)
-        hard, now = hard_volumes_ml(flow, reached.classes), soft_volumes_ml(flow, state)
-        if not _missed(hard, targets_ml) or correction == _CORRECTIONS:
-            return reached
-        soft = {index: now[index] * target / max(hard[index], 1e-6) for index, target in targets_ml.items()}
-    raise AssertionError("unreachable")
-
-
-def reach_widths(flow: FlowGrid, kept_ml: dict[int, float], goal: WidthGoal) -> Reached:
-    """Flow until both sides have the wanted width, measured on whole voxels after every step.
-
-    Each side's volume target is set again at every step from its width so far, V* = V (w* / w)^a, with the exponent a
-    measured on the way; near the goal the steps become as small as the voxel grid can tell apart.
-
-    Raises:
-        SlackExhausted: less than 15 % of the slack is left on the way.
-    """
-    state = begin(flow)
-    soft = _soft_targets(flow, state, kept_ml)
-    for correction in range(_CORRECTIONS + 1):
-        state = _to_width(flow, state, soft, goal)
-        reached = materialise(flow, state, correction)
-        hard, now = hard_volumes_ml(flow, reached.classes), soft_volumes_ml(flow, state)
-        if not _missed(hard, kept_ml) or correction == _CORRECTIONS:
-            return reached
-        soft = {index: now[index] * target / max(hard[index], 1e-6) for index, target in kept_ml.items()}
-        state, _ = step(flow, state, soft | _held(goal, now), 1.0)
-    raise AssertionError("unreachable")
+        hard = hard_volumes_ml(flow, reached.classes)
+        miss = _hard_miss(flow, hard, targets_ml)
+        if miss < best_miss:
+            best, best_miss = reached, miss
+        if miss <= 1.0:
+            break
+        trail.append((state.soft_ml, hard))
+        soft = _corrected(flow, trail, targets_ml, soft)
+        if goal is not None:
+            state, _ = step(flow, state, soft | _held(goal, state.soft_ml), 1.0)
+    return replace(best or reached, corrections=correction)
 
 
 def materialise(flow: FlowGrid, state: FlowState, corrections: int = 0) -> Reached:
@@ -110,25 +102,65 @@ def hard_volumes_ml(flow: FlowGrid, classes: np.ndarray) -> np.ndarray:
 
 def _soft_targets(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float]) -> dict[int, float]:
     """Targets on the coarse grid, where a class's volume differs a little from its voxel count."""
-    soft, hard = soft_volumes_ml(flow, state), hard_volumes_ml(flow, flow.problem.classes)
+    soft, hard = state.soft_ml, hard_volumes_ml(flow, flow.problem.classes)
     return {index: target * soft[index] / hard[index] for index, target in targets_ml.items()}
 
 
-def _missed(hard: np.ndarray, targets_ml: dict[int, float]) -> bool:
-    """Whether any class is further from its target than the last-voxel flips should have to bridge."""
-    return any(
-        abs(hard[index] / target - 1.0) > (_MISS if target >= _SMALL_ML else _SMALL_MISS)
-        for index, target in targets_ml.items()
-    )
+def _corrected(
+    flow: FlowGrid, trail: list[tuple[np.ndarray, np.ndarray]], targets_ml: dict[int, float], last: dict[int, float]
+) -> dict[int, float]:
+    """Soft targets that should bring the voxel counts to their targets: a secant step in the logarithms.
+
+    Args:
+        flow: the problem on its grid.
+        trail: soft and hard volumes at the end of each round so far.
+        targets_ml: wanted hard volumes.
+        last: soft targets of the last round.
+    """
+    soft, hard = (np.log(np.maximum(v, 1e-6)) for v in trail[-1])
+    slope = np.ones_like(soft)
+    if len(trail) > 1:
+        earlier_soft, earlier_hard = (np.log(np.maximum(v, 1e-6)) for v in trail[-2])
+        moved = np.abs(soft - earlier_soft) > 1e-3
+        slope[moved] = np.clip((hard - earlier_hard)[moved] / (soft - earlier_soft)[moved], *_SLOPES)
+    out = {i: float(np.exp(soft[i] + (np.log(t) - hard[i]) / slope[i])) for i, t in targets_ml.items()}
+    return out | {SKULL: last.get(SKULL, 0.0) + _skull_miss_ml(flow, trail[-1][1], targets_ml)}
+
+
+def _hard_miss(flow: FlowGrid, hard: np.ndarray, targets_ml: dict[int, float]) -> float:
+    """Largest distance of a class or of the skull from its target, in units of what the flips should have to bridge."""
+    misses = [abs(_skull_miss_ml(flow, hard, targets_ml)) / (_MISS * hard[1:].sum())]
+    for index, target in targets_ml.items():
+        small = target < _SMALL_ML and index not in flow.problem.weighted
+        misses.append(abs(hard[index] / target - 1.0) / (_SMALL_MISS if small else _MISS))
+    return float(max(misses))
+
+
+def _skull_miss_ml(flow: FlowGrid, hard: np.ndarray, targets_ml: dict[int, float]) -> float:
+    """What the inside of the skull lacks of its share of the net gain so far; 0 for a rigid skull."""
+    if flow.problem.skull_share == 0:
+        return 0.0
+    before = hard_volumes_ml(flow, flow.problem.classes)
+    paid = [index for index in range(1, len(hard)) if index not in flow.problem.slack]
+    share = flow.problem.skull_share * float(sum(targets_ml.get(i, hard[i]) - before[i] for i in paid))
+    return share - float(hard[1:].sum() - before[1:].sum())
+
+
+def _soft_miss(state: FlowState, soft: dict[int, float]) -> float:
+    """Largest relative distance of a class of more than 2 mL from its soft target."""
+    large = (abs(state.soft_ml[i] / t - 1.0) for i, t in soft.items() if i != SKULL and t >= _SMALL_ML)
+    return max(large, default=0.0)
 
 
 def _to_end(flow: FlowGrid, state: FlowState, soft: dict[int, float]) -> FlowState:
-    """Steps from t = 0 to 1."""
+    """Steps from t = 0 to 1, and short ones after it until the soft volumes are there."""
     remaining, first = 1.0, state.steps
     while remaining > 1e-6:
         state, used = step(flow, state, soft, remaining)
         remaining -= used
         _check_slack(flow, state, {}, {})
+        if remaining <= 1e-6 and _soft_miss(state, soft) > _SOFT_MISS:
+            remaining = 1.0
         if state.steps - first > _MOST_STEPS:
             raise MorphError(f"The flow took more than {_MOST_STEPS} steps; ask for a smaller change.")
     return state
@@ -140,7 +172,7 @@ def _to_width(flow: FlowGrid, state: FlowState, soft: dict[int, float], goal: Wi
     widths = _widths(flow, state, goal)
     best, best_error, worse = state, _error(widths, goal), 0
     while best_error > _WIDTH_AIM_MM and worse < 6 and state.steps < _MOST_STEPS:
-        volumes = soft_volumes_ml(flow, state)
+        volumes = state.soft_ml
         targets = dict(soft)
         for side, classes in goal.sides.items():
             ratio = (goal.wanted_mm[side] / max(widths[side], 0.1)) ** exponents[side]
@@ -148,7 +180,7 @@ def _to_width(flow: FlowGrid, state: FlowState, soft: dict[int, float], goal: Wi
         state, _ = step(flow, state, targets, 1.0)
         before, widths = widths, _widths(flow, state, goal)
         _check_slack(flow, state, widths, exponents)
-        exponents = _measured_exponents(goal, exponents, before, widths, volumes, soft_volumes_ml(flow, state))
+        exponents = _measured_exponents(goal, exponents, before, widths, volumes, state.soft_ml)
         error = _error(widths, goal)
         worse = 0 if error < best_error else worse + 1
         if error < best_error:
@@ -183,7 +215,7 @@ def _widths(flow: FlowGrid, state: FlowState, goal: WidthGoal) -> dict[str, floa
     box = bounding_box(seen, 2)
     i, j, k = (slice(s.start * f, s.stop * f) for s, f in zip(box, grid.factors, strict=True))
     mask = problem.classes[i, j, k] > 0 if problem.skull_share == 0 else None
-    displacement = voxel_displacement(flow, state, (i, j, k))
+    displacement = voxel_displacement(flow, state, box)
     classes = warp_labels(problem.classes, displacement, (i.start, j.start, k.start), mask)
     return goal.measure(np.isin(classes, members), (i, j, k))
 
@@ -203,7 +235,5 @@ def _check_slack(flow: FlowGrid, state: FlowState, widths: dict[str, float], exp
     slack = list(flow.problem.slack)
     if not slack:
         return
-    volumes = soft_volumes_ml(flow, state)
-    start = soft_volumes_ml(flow, begin(flow))
-    if volumes[slack].sum() < SLACK_LEFT * start[slack].sum():
-        raise SlackExhausted(widths, volumes, exponents)
+    if state.soft_ml[slack].sum() < SLACK_LEFT * flow.start_ml[slack].sum():
+        raise SlackExhausted(widths, state.soft_ml, exponents)

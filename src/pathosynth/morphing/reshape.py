@@ -13,13 +13,12 @@ from pathosynth.morphing.flow import prepare
 from pathosynth.morphing.frame import paste_field, paste_labels
 from pathosynth.morphing.measure import SIDES
 from pathosynth.morphing.morphed import Morphed
-from pathosynth.morphing.plan import SPECK_VOXELS, Plan, Task, class_volumes_ml, make_task
-from pathosynth.morphing.reach import Reached, SlackExhausted, WidthGoal, reach_volumes, reach_widths
+from pathosynth.morphing.plan import LARGEST_STRAY_VOXELS, SPECK_VOXELS, Plan, Task, class_volumes_ml, make_task
+from pathosynth.morphing.reach import Reached, SlackExhausted, WidthGoal, reach
 from pathosynth.morphing.topology import dissolve_excess, dissolve_specks
 from pathosynth.runs.errors import MorphError
 
 WIDTH_TOLERANCE_MM = 0.3
-_LARGEST_PIECE = 200  # voxels; a larger stray piece is an error, not something to tidy away
 _MOST_FLIPS, _MOST_FLIPS_SMALL, _SMALL_ML = 0.02, 0.10, 2.0
 
 
@@ -74,9 +73,8 @@ def _reach(task: Task) -> Reached:
         return dict(zip(SIDES, found, strict=True))
 
     try:
-        if task.plan.widths_mm is None:
-            return reach_volumes(flow, task.targets_ml)
-        return reach_widths(flow, task.targets_ml, WidthGoal(task.classes.sides, task.plan.widths_mm, widths))
+        wanted = task.plan.widths_mm
+        return reach(flow, task.targets_ml, None if wanted is None else WidthGoal(task.classes.sides, wanted, widths))
     except SlackExhausted as stop:
         raise MorphError(_refusal(stop, task)) from None
 
@@ -106,7 +104,7 @@ def _tidy(task: Task, reached: Reached) -> tuple[np.ndarray, int]:
     out, changed = dissolve_specks(reached.classes, SPECK_VOXELS)
     for connectivity in (6, 26):
         allowed = measure.component_counts(task.problem.classes, connectivity)
-        out, more = dissolve_excess(out, allowed, _LARGEST_PIECE, connectivity)
+        out, more = dissolve_excess(out, allowed, LARGEST_STRAY_VOXELS, connectivity)
         changed += more
     return out, changed
 

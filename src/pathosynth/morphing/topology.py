@@ -1,7 +1,8 @@
 """Changes to a label map that keep its topology: simple points, and the removal of stray pieces."""
 
-import cc3d
 import numpy as np
+
+from pathosynth.morphing.measure import labelled_pieces
 
 _OFFSETS = np.array([o for o in np.ndindex(3, 3, 3) if o != (1, 1, 1)]) - 1
 _CITY_BLOCK = np.abs(_OFFSETS).sum(axis=1)
@@ -17,7 +18,8 @@ def flip_keeps_topology(labels: np.ndarray, voxels: np.ndarray, new: int) -> np.
 
     A voxel is simple for a label if its 26 neighbours of that label are one 26-connected piece and the others that
     touch it by a face are one 6-connected piece among its 18 neighbours
-    (Bertrand and Malandain 1994, doi 10.1016/0167-8655(94)90046-9).
+    (Bertrand and Malandain 1994, doi 10.1016/0167-8655(94)90046-9). What is left of the old label must also stay
+    6-connected, so that neither way of counting pieces finds a new one.
 
     Args:
         labels: (I, J, K) unsigned integers.
@@ -28,8 +30,10 @@ def flip_keeps_topology(labels: np.ndarray, voxels: np.ndarray, new: int) -> np.
         (n,) bool.
     """
     around = neighbours(labels, voxels)
-    old = labels.ravel()[voxels][:, None]
-    return _simple(around == old) & _simple(around == new)
+    left = around == labels.ravel()[voxels][:, None]
+    faces = left & _FACE
+    whole = ~faces.any(axis=1) | _one_piece(left & _FACE_OR_EDGE, faces, _JOINED_6)
+    return _simple(left) & whole & _simple(around == new)
 
 
 def neighbours(labels: np.ndarray, voxels: np.ndarray, *, faces_only: bool = False) -> np.ndarray:
@@ -46,40 +50,33 @@ def parity(voxels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def dissolve_specks(
-    labels: np.ndarray, limit: int, connectivity: int = 6, protected: tuple[int, ...] = ()
+    labels: np.ndarray, limit: int, connectivity: int = 6, *, clear_floating: bool = False
 ) -> tuple[np.ndarray, int]:
     """Give every piece of at most `limit` voxels the label that touches it with most faces.
 
-    The largest piece of a label always stays, so no label disappears; background is never touched and never given to
-    a piece unless nothing else touches it.
+    The largest piece of a label always stays, so no label disappears, and background is never touched.
 
     Args:
         labels: (I, J, K) unsigned integers; not changed.
         limit: largest piece to dissolve, in voxels.
         connectivity: 6 or 26, what counts as one piece.
-        protected: labels whose pieces stay.
+        clear_floating: make pieces that touch nothing but background part of it; otherwise they stay.
 
     Returns:
         The cleaned map and the number of voxels changed.
     """
-    pieces = cc3d.connected_components(labels, connectivity=connectivity)
-    sizes = np.bincount(pieces.ravel())
-    owner = np.zeros(len(sizes), labels.dtype)
-    owner[pieces.ravel()] = labels.ravel()
+    pieces, owner, sizes = labelled_pieces(labels, connectivity)
     largest = np.zeros(int(owner.max(initial=0)) + 1, np.int64)
     np.maximum.at(largest, owner, sizes)
-    small = (sizes <= limit) & (sizes < largest[owner]) & (owner > 0) & ~np.isin(owner, protected)
-    return _dissolve(labels, pieces, np.flatnonzero(small))
+    small = (sizes <= limit) & (sizes < largest[owner]) & (owner > 0)
+    return _dissolve(labels, pieces, np.flatnonzero(small), clear_floating=clear_floating)
 
 
 def dissolve_excess(
     labels: np.ndarray, allowed: dict[int, int], limit: int, connectivity: int
 ) -> tuple[np.ndarray, int]:
     """Where a label has more pieces than allowed, dissolve its smallest ones of at most `limit` voxels."""
-    pieces = cc3d.connected_components(labels, connectivity=connectivity)
-    sizes = np.bincount(pieces.ravel())
-    owner = np.zeros(len(sizes), labels.dtype)
-    owner[pieces.ravel()] = labels.ravel()
+    pieces, owner, sizes = labelled_pieces(labels, connectivity)
     doomed: list[np.ndarray] = []
     for value, count in allowed.items():
         mine = np.flatnonzero((owner == value) & (sizes > 0))
@@ -87,7 +84,8 @@ def dissolve_excess(
         order = mine[np.argsort(sizes[mine], kind="stable")]
         surplus = order[: max(len(order) - count, 0)]
         doomed.append(surplus[sizes[surplus] <= limit])
-    return _dissolve(labels, pieces, np.concatenate(doomed) if doomed else np.empty(0, np.int64))
+    chosen = np.concatenate(doomed) if doomed else np.empty(0, np.int64)
+    return _dissolve(labels, pieces, chosen, clear_floating=False)
 
 
 def _simple(same: np.ndarray) -> np.ndarray:
@@ -110,26 +108,32 @@ def _one_piece(members: np.ndarray, wanted: np.ndarray, joined: np.ndarray) -> n
         reached = grown
 
 
-def _dissolve(labels: np.ndarray, pieces: np.ndarray, doomed: np.ndarray) -> tuple[np.ndarray, int]:
-    """Relabel whole pieces by the label they share most faces with."""
-    if not len(doomed):
-        return labels.copy(), 0
-    padded = np.pad(labels, 1)
-    mask = np.isin(pieces, doomed)
-    voxels = np.flatnonzero(np.pad(mask, 1))
-    piece = pieces[mask]
-    around = neighbours(padded, voxels, faces_only=True)
-    inside = np.pad(mask, 1).ravel()[voxels[:, None] + _face_shift(padded.shape)]
-    count = np.zeros((int(doomed.max()) + 1, int(labels.max()) + 1), np.int64)
-    valid = ~inside
-    np.add.at(count, (np.repeat(piece, 6)[valid.ravel()], around[valid].ravel()), 1)
-    count[:, 0] = np.minimum(count[:, 0], (count[:, 1:].sum(axis=1) == 0).astype(np.int64))
-    out = labels.copy()
-    out[mask] = count.argmax(axis=1)[piece].astype(labels.dtype)
-    return out, int(mask.sum())
+def _dissolve(
+    labels: np.ndarray, pieces: np.ndarray, doomed: np.ndarray, *, clear_floating: bool
+) -> tuple[np.ndarray, int]:
+    """Relabel whole pieces by the label they share most faces with; pieces inside others wait for the next pass."""
+    out, mask = np.pad(labels, 1), np.pad(np.isin(pieces, doomed), 1)
+    voxels = np.flatnonzero(mask)
+    piece = np.pad(pieces, 1).ravel()[voxels]
+    while len(voxels):
+        count = _faces_with(out, mask, voxels, piece)
+        ready = count.any(axis=1)[piece]
+        if not ready.any():
+            break
+        out.ravel()[voxels[ready]] = count.argmax(axis=1)[piece[ready]].astype(labels.dtype)
+        mask.ravel()[voxels[ready]] = False
+        voxels, piece = voxels[~ready], piece[~ready]
+    if clear_floating:
+        out.ravel()[voxels] = 0
+    inner = np.ascontiguousarray(out[1:-1, 1:-1, 1:-1])
+    return inner, int((inner != labels).sum())
 
 
-def _face_shift(shape: tuple[int, ...]) -> np.ndarray:
-    """Flat offsets of the six face neighbours."""
-    _, j, k = shape
-    return np.asarray(_OFFSETS[_FACE] @ np.array([j * k, k, 1]))
+def _faces_with(labels: np.ndarray, mask: np.ndarray, voxels: np.ndarray, piece: np.ndarray) -> np.ndarray:
+    """Faces that each piece shares with each label outside the mask; background does not count."""
+    around = neighbours(labels, voxels, faces_only=True)
+    outside = ~neighbours(mask, voxels, faces_only=True)
+    count = np.zeros((int(piece.max()) + 1, int(labels.max()) + 1), np.int64)
+    np.add.at(count, (np.broadcast_to(piece[:, None], around.shape)[outside], around[outside]), 1)
+    count[:, 0] = 0
+    return count

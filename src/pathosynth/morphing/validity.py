@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.ndimage as ndi
 
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
@@ -125,7 +124,7 @@ def check_mantle(found: Findings, after: np.ndarray, scheme: LabelScheme, spacin
     """Thinnest parts of the mantle between ventricle and brain surface."""
     if not (scheme.has("cortex") and scheme.has("external_csf")):
         return
-    outside = scheme.mask(after, "external_csf") | ndi.binary_dilation(after == 0)
+    outside = scheme.mask(after, "external_csf") | measure.touches(after == 0)
     cortex = scheme.mask(after, "cortex")
     thickness = measure.mantle_mm(cortex, outside & ~cortex, scheme.mask(after, "ventricles"), spacing_mm)
     if len(thickness):

@@ -1,8 +1,10 @@
 """Carrying fields and labels along a backward map psi: L_t(x) = L_0(psi(x)), psi(x) = x + displacement(x)."""
 
 import numpy as np
-import scipy.ndimage as ndi
 import scipy.sparse as sp
+from scipy.spatial import cKDTree
+
+from pathosynth.morphing.measure import touches
 
 _CORNERS = tuple(np.ndindex(2, 2, 2))
 
@@ -17,16 +19,19 @@ def sampling_matrix(points: np.ndarray, shape: tuple[int, int, int]) -> sp.csr_m
     Returns:
         (n, voxels) CSR float32, eight entries per row, rows sum to 1.
     """
-    column = np.zeros((len(points), 8), np.int32)
-    weight = np.ones((len(points), 8), np.float32)
+    base, offset = np.zeros(len(points), np.int32), np.zeros(8, np.int32)
+    pairs = []
     for axis, size in enumerate(shape):
         position = np.clip(points[:, axis], 0, size - 1)
         low = np.minimum(position.astype(np.int32), max(size - 2, 0))
-        part = (position - low)[:, None]
+        part = position - low
+        pairs.append(np.stack([1 - part, part], axis=1))
+        base = base * size + low
         bits = np.array([corner[axis] for corner in _CORNERS], np.int32)
-        column *= size
-        column += np.minimum(low[:, None] + bits, size - 1)
-        weight *= np.where(bits, part, 1 - part)
+        offset = offset * size + (bits if size > 1 else 0)
+    x, y, z = pairs
+    weight = (x[:, :, None] * y[:, None, :])[:, :, :, None] * z[:, None, None, :]
+    column = base[:, None] + offset
     indptr = np.arange(0, 8 * len(points) + 1, 8, dtype=np.int32)
     return sp.csr_matrix((weight.ravel(), column.ravel(), indptr), shape=(len(points), int(np.prod(shape))))
 
@@ -139,9 +144,7 @@ def _fill_from_nearest(
     empty = mask & (out == 0)
     if not empty.any():
         return
-    nearest = ndi.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-    at = []
-    for axis, index in enumerate(np.nonzero(empty)):
-        position = np.rint(displacement[axis][empty] + index + origin[axis]).astype(int)
-        at.append(np.clip(position, 0, labels.shape[axis] - 1))
-    out[empty] = labels[tuple(nearest[axis][tuple(at)] for axis in range(3))]
+    look = [displacement[axis][empty] + index + origin[axis] for axis, index in enumerate(np.nonzero(empty))]
+    known = np.stack(np.nonzero((labels > 0) & touches(labels == 0)), axis=1)
+    _, nearest = cKDTree(known).query(np.stack(look, axis=1))
+    out[empty] = labels[tuple(known[nearest].T)]
