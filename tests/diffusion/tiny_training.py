@@ -61,7 +61,7 @@ def train(
     rank = distributed.setup("cpu")
     model = build(dropout)
     ema, optimizer = Ema(model, 0.99), torch.optim.AdamW(model.parameters(), lr=0.0)
-    found, start = checkpoint.load_latest(folder), 0
+    found, start, stopping = checkpoint.load_latest(folder), 0, False
     if found is not None:
         model.load_state_dict(found.tensors["model"])
         ema.load_state_dict(found.tensors["ema"], found.state["ema_updates"])
@@ -81,9 +81,9 @@ def train(
                 parts["ballast"] = {"zeros": torch.zeros(ballast)}  # makes the write long enough to be hit
                 checkpoint.save(folder, result.step, parts, {"ema_updates": ema.updates, "optimizer": state})
             if stopping:
-                return distributed.EXIT_CODE_STOPPED
+                break
     distributed.teardown()
-    return 0
+    return distributed.EXIT_CODE_STOPPED if stopping else 0
 
 
 def digest(folder: Path) -> str:
