@@ -68,7 +68,7 @@ def _slice_shifts(image: np.ndarray, index: np.ndarray, axis: int, case: CheckIn
         shared[away < config.midline_mm] = np.nan
     if np.isfinite(shared).sum() < FEWEST_STEPS:
         return np.empty(0)
-    return np.abs(np.diff(np.nan_to_num(shared))) / 2
+    return np.asarray(np.abs(np.diff(np.nan_to_num(shared))) / 2)
 
 
 def _tissue_steps(image: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

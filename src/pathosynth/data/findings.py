@@ -43,9 +43,9 @@ class CheckInput:
             return "the label map is missing or empty"
         if image and (self.image is None or self.image.size == 0):
             return "the image is missing or empty"
-        if image and labels and np.shape(self.image) != np.shape(self.labels):
-            return f"the image has shape {np.shape(self.image)}, the label map {np.shape(self.labels)}"
         if image and self.image is not None:
+            if labels and self.labels is not None and self.image.shape != self.labels.shape:
+                return f"the image has shape {self.image.shape}, the label map {self.labels.shape}"
             if not np.isfinite(self.image).all():
                 return f"{int((~np.isfinite(self.image)).sum())} image voxels are not finite"
             values = self.image if self.labels is None or not labels else self.image[self.labels > 0]

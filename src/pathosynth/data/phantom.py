@@ -1,8 +1,7 @@
 """Procedural brain phantoms: label maps of a fetal-like head, made of nothing but a seed.
 
-They let the whole flow run, be shown and be tested without any data. Landmarks and sizes are rounded by hand after the
-proportions of a healthy fetus of 28 to 32 weeks; no voxel of a real scan went in. The anatomy is defined in
-millimetres, so one seed gives one brain at every voxel size.
+They let the whole flow run, be shown and be tested without any data. Landmarks are rounded by hand after a healthy fetus
+of 28 to 32 weeks; no voxel of a real scan went in. Defined in mm: one seed is one brain at every voxel size.
 """
 
 from dataclasses import dataclass
@@ -50,7 +49,8 @@ def brain_phantom(seed: int, shape: tuple[int, int, int] = (96, 112, 96), spacin
         spacing_mm: edge length of the cubic voxels.
 
     Returns:
-        uint8 labels in RAS orientation. Every label is one piece (6-connected) and no ventricle touches the background.
+        uint8 labels in RAS orientation. No specks: ventricles are lateral with third, and fourth; no tissue touches
+        the background.
 
     Raises:
         InputError: the head does not fit into the grid, or the voxels are too coarse for its thinnest parts.
@@ -113,7 +113,9 @@ def _smooth_field(noise: np.ndarray, size_mm: float, points: np.ndarray) -> np.n
     """Gaussian random field of unit variance and correlation length `size_mm`, read at `points` in mm."""
     field = ndimage.gaussian_filter(noise, size_mm / _NOISE_CELL_MM, mode="wrap")
     field = (field - field.mean()) / field.std()
-    return ndimage.map_coordinates(field, points / _NOISE_CELL_MM + _NOISE_CELLS / 2, order=1, mode="grid-wrap")
+    return np.asarray(
+        ndimage.map_coordinates(field, points / _NOISE_CELL_MM + _NOISE_CELLS / 2, order=1, mode="grid-wrap")
+    )
 
 
 def _ellipsoid(points: np.ndarray, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
@@ -121,7 +123,7 @@ def _ellipsoid(points: np.ndarray, centre: tuple[float, float, float], radii: tu
     r = np.array(radii, np.float32)[:, None, None, None]
     q = (points - np.array(centre, np.float32)[:, None, None, None]) / r
     norm = np.sqrt((q**2).sum(axis=0))
-    return (norm - 1) * norm / np.sqrt(((q / r) ** 2).sum(axis=0) + 1e-12)
+    return np.asarray((norm - 1) * norm / np.sqrt(((q / r) ** 2).sum(axis=0) + 1e-12))
 
 
 def _tube(points: np.ndarray, rows: tuple[tuple[float, ...], ...], radius_factor: float = 1.0) -> np.ndarray:
@@ -148,7 +150,7 @@ def _tube(points: np.ndarray, rows: tuple[tuple[float, ...], ...], radius_factor
 def _blend(a: np.ndarray, b: np.ndarray, width_mm: float) -> np.ndarray:
     """Union of two signed distances with a seam rounded over `width_mm`."""
     h = np.clip(0.5 + 0.5 * (b - a) / width_mm, 0, 1)
-    return b + h * (a - b) - width_mm * h * (1 - h)
+    return np.asarray(b + h * (a - b) - width_mm * h * (1 - h))
 
 
 def _paint(head: _Head, points: np.ndarray, spacing_mm: float) -> np.ndarray:
@@ -157,10 +159,8 @@ def _paint(head: _Head, points: np.ndarray, spacing_mm: float) -> np.ndarray:
     core = _core(points)
     cerebellum = _cerebellum(mirrored) < 0
     stem = _tube(points, _STEM) < 0
-    hemispheres = _hemispheres(head, points, mirrored, core, spacing_mm) & ~_near(
-        cerebellum | (stem & ~core), 2.2, spacing_mm
-    )
-    hemispheres |= core
+    below = _near(cerebellum | (stem & ~core), 2.2, spacing_mm)
+    hemispheres = (_hemispheres(head, points, mirrored, core, spacing_mm) & ~below) | core
     labels = np.where(_skull(head, mirrored, hemispheres | cerebellum | stem, spacing_mm), EXTERNAL_CSF, 0).astype(
         np.uint8
     )
@@ -178,7 +178,7 @@ def _paint(head: _Head, points: np.ndarray, spacing_mm: float) -> np.ndarray:
 
 def _near(mask: np.ndarray, distance_mm: float, spacing_mm: float) -> np.ndarray:
     """Where `mask` is not further than `distance_mm`."""
-    return edt.edt(~mask, anisotropy=(spacing_mm,) * 3) <= distance_mm
+    return np.asarray(edt.edt(~mask, anisotropy=(spacing_mm,) * 3) <= distance_mm)
 
 
 def _arch_angle(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -191,14 +191,14 @@ def _arch(points: np.ndarray) -> np.ndarray:
     """Signed distance, roughly, to the corpus callosum: an arch 2.8 mm thick and 15 mm wide, open below."""
     radius, angle = _arch_angle(points)
     across = np.abs(radius - 1) * 15.0 - 1.4
-    return np.maximum.reduce([across, np.abs(points[0]) - 7.5, np.where(angle > 0.0, -1, 1)])
+    return np.asarray(np.maximum.reduce([across, np.abs(points[0]) - 7.5, np.where(angle > 0.0, -1, 1)]))
 
 
 def _core(points: np.ndarray) -> np.ndarray:
     """The middle of the brain, under the callosum, where the two halves are joined."""
     radius, _ = _arch_angle(points)
     low = _ellipsoid(points, (0, 8, -3.5), (17, 14, 8.5)) < 0
-    return ((radius < 1.09) & (points[2] > -7) & (np.abs(points[0]) < 9)) | low
+    return np.asarray(((radius < 1.09) & (points[2] > -7) & (np.abs(points[0]) < 9)) | low)
 
 
 def _cerebellum(mirrored: np.ndarray) -> np.ndarray:
@@ -217,7 +217,7 @@ def _hemispheres(
     fissure = 1.35 + 0.3 * np.cos(points[1] / 14.0)
     hull = (_blend(main, temporal, 7.0) < 0) & ((mirrored[0] > fissure) | core)
     depth = edt.edt(hull, anisotropy=(spacing_mm,) * 3)
-    return hull & (depth > _sulcal_depth(head, points, mirrored))
+    return np.asarray(hull & (depth > _sulcal_depth(head, points, mirrored)))
 
 
 def _sulcal_depth(head: _Head, points: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
@@ -237,7 +237,7 @@ def _sulcal_depth(head: _Head, points: np.ndarray, mirrored: np.ndarray) -> np.n
     strength = np.clip(0.55 + 0.35 * _smooth_field(head.noise[4], 9.0, ray), 0.1, 1.0)
     medial = np.clip((mirrored[0] - 3) / 9, 0.35, 1.0)
     sulci = head.sulcus_depth * strength * medial * np.exp(-((across / head.sulcus_width) ** 2))
-    return np.maximum(sulci, _sylvian_depth(head, mirrored))
+    return np.asarray(np.maximum(sulci, _sylvian_depth(head, mirrored)))
 
 
 def _sylvian_depth(head: _Head, mirrored: np.ndarray) -> np.ndarray:
@@ -245,7 +245,7 @@ def _sylvian_depth(head: _Head, mirrored: np.ndarray) -> np.ndarray:
     line = (mirrored[2] + 5.5 + 0.22 * (mirrored[1] - 6)) / 2.6
     along = np.clip((22 - np.abs(mirrored[1] - 6)) / 8, 0, 1)
     lateral = np.clip((mirrored[0] - 12) / 8, 0, 1)
-    return 1.15 * head.sulcus_depth * along * lateral * np.exp(-(line**2))
+    return np.asarray(1.15 * head.sulcus_depth * along * lateral * np.exp(-(line**2)))
 
 
 def _skull(head: _Head, mirrored: np.ndarray, brain: np.ndarray, spacing_mm: float) -> np.ndarray:
@@ -254,7 +254,7 @@ def _skull(head: _Head, mirrored: np.ndarray, brain: np.ndarray, spacing_mm: flo
     fossa = _ellipsoid(mirrored, (0, -12, -20), (27, 22, 19.0))
     base = _ellipsoid(mirrored, (20, 6, -14), (16.5, 25, 14.0))
     inside = _blend(_blend(vault, fossa, 9.0), base, 8.0) < 0
-    return inside | _near(brain, head.csf_gap, spacing_mm)
+    return np.asarray(inside | _near(brain, head.csf_gap, spacing_mm))
 
 
 def _ventricles(head: _Head, points: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
@@ -270,7 +270,7 @@ def _ventricles(head: _Head, points: np.ndarray, mirrored: np.ndarray) -> np.nda
     cavum = (radius < 0.88) & (points[2] > 4.0) & (mirrored[0] < 4.5)
     third = (mirrored[0] < 1.5) & (_ellipsoid(points, (0, 8, -1), (99, 10, 8.0)) < 0)
     fourth = _ellipsoid(points, (0, -7.6, -21), (4.2, 2.7, 5.5)) < 0
-    return horns | cavum | third | fourth
+    return np.asarray(horns | cavum | third | fourth)
 
 
 def _smoothed(labels: np.ndarray, sigma_voxels: float = 0.7) -> np.ndarray:
@@ -297,4 +297,4 @@ def _without_specks(labels: np.ndarray, smallest: float = 0.02) -> np.ndarray:
     if not stray.any():
         return labels
     nearest = ndimage.distance_transform_edt(stray, return_distances=False, return_indices=True)
-    return labels[tuple(nearest)]
+    return np.asarray(labels[tuple(nearest)])

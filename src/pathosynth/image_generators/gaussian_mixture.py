@@ -191,7 +191,7 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], spacing: Spa
         low = at.astype(int)
         weight = (at - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
         lattice = np.take(lattice, low, axis) * (1 - weight) + np.take(lattice, low + 1, axis) * weight
-    return lattice
+    return np.asarray(lattice)
 
 
 def _blurred(image: np.ndarray, fwhm_mm: float, spacing: Spacing) -> np.ndarray:
@@ -205,7 +205,7 @@ def _blurred_inside(image: np.ndarray, inside: np.ndarray, fwhm_mm: float, spaci
     if fwhm_mm == 0:
         return image
     weight = _blurred(inside.astype(np.float32), fwhm_mm, spacing)
-    return _blurred(np.where(inside, image, 0), fwhm_mm, spacing) / np.maximum(weight, 1e-3)
+    return np.asarray(_blurred(np.where(inside, image, 0), fwhm_mm, spacing) / np.maximum(weight, 1e-3))
 
 
 def _thick_slices(image: np.ndarray, inside: np.ndarray, axis: int, thickness: float, offset: float) -> np.ndarray:

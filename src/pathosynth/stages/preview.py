@@ -196,7 +196,7 @@ def _windowed(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _slice(array: np.ndarray, axis: int, centre: tuple[int, int, int]) -> np.ndarray:
     """One plane with rows going up."""
-    return np.take(array, centre[axis], axis=axis).T
+    return np.asarray(np.take(array, centre[axis], axis=axis).T)
 
 
 def _draw_plane(ax: Axes, index: np.ndarray, image: np.ndarray | None, scheme: LabelScheme, outlines: bool) -> None:
