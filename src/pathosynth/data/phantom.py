@@ -1,6 +1,6 @@
 """Procedural brain phantoms: label maps of a fetal-like head, made of nothing but a seed.
 
-They let the whole flow run, be shown and be tested without any data. Landmarks are rounded by hand after a healthy fetus
+They let the whole flow run, be shown and be tested without any data. Landmarks are rounded by hand after a fetus
 of 28 to 32 weeks; no voxel of a real scan went in. Defined in mm: one seed is one brain at every voxel size.
 """
 
