@@ -77,8 +77,8 @@ def setup(device: str | None = None) -> Rank:
 def teardown() -> None:
     """Leave the process group, if there is one, once every rank is done.
 
-    Call it at every regular end, also after a stop; not after an error on one rank, since the others would be waited for
-    in vain. Without the wait, a rank was now and then aborted by its communication threads while another still wrote.
+    Call it at every regular end, also after a stop; not after an error on one rank, since the others would be waited
+    for in vain. Without the wait, a rank was now and then aborted by its communication threads while another wrote.
     """
     if dist.is_initialized():
         dist.barrier()
