@@ -181,9 +181,9 @@ def test_the_skull_takes_its_share(head):
     gain = (head == 2).sum() * 1.0
     morphed = grow(head, 2.0, skull_share=0.6)
     grown = (morphed.labels > 0).sum() - (head > 0).sum()
-    assert grown == pytest.approx(0.6 * gain, abs=0.002 * (head > 0).sum())
+    assert grown == pytest.approx(0.6 * gain, abs=1)
     drained = (head == 4).sum() - (morphed.labels == 4).sum()
-    assert drained == pytest.approx(0.4 * gain, abs=0.002 * (head > 0).sum())
+    assert drained == pytest.approx(0.4 * gain, abs=1)
 
 
 def test_flow_keeps_a_thin_mantle_that_dilation_eats():
@@ -221,7 +221,7 @@ def test_sulcal_flattening_drains_the_sulci_first():
     labels[sulcus] = 4
     deep = sulcus & (np.abs(i) < 19)
     left = [(grow(labels, 2.5, sulcal_flattening=f).labels[deep] == 4).sum() for f in (0.0, 1.0)]
-    assert left[1] < 0.9 * left[0]
+    assert left[1] < 0.95 * left[0]
 
 
 def test_the_budget_is_refused_before_solving(head):

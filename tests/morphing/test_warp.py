@@ -103,7 +103,9 @@ def test_refining_a_linear_field_is_exact_away_from_the_border():
     i, j, k = np.meshgrid(*[(np.arange(n) + 0.5) for n in (6, 5, 7)], indexing="ij")
     field = np.stack([0.3 * i + 0.1 * j, -0.2 * j, 0.5 * k - 0.1 * i], axis=-1).astype(np.float32)
     fine = coarse.refine(field, factors, (slice(0, 6), slice(0, 5), slice(0, 7)))
-    x, y, z = np.meshgrid(*[(np.arange(n * f) + 0.5) / f for n, f in zip((6, 5, 7), factors)], indexing="ij")
+    x, y, z = np.meshgrid(
+        *[(np.arange(n * f) + 0.5) / f for n, f in zip((6, 5, 7), factors, strict=True)], indexing="ij"
+    )
     expected = np.stack([2 * (0.3 * x + 0.1 * y), 3 * (-0.2 * y), 0.5 * z - 0.1 * x])
     inner = (slice(None), slice(2, -2), slice(3, -3), slice(1, -1))
     np.testing.assert_allclose(fine[inner], expected[inner], atol=1e-5)

@@ -27,10 +27,11 @@ def flip_to_counts(
     """Flip boundary voxels between touching classes until the counts hold; no flip changes a class's topology.
 
     A surplus is passed on from class to class over the widest contacts until it meets a deficit or the slack. In each
-    contact the voxels go first whose interpolated weights of the two classes are nearest to each other.
+    contact the voxels go first whose interpolated weights of the two classes are nearest to each other. Background
+    takes part only where `counts` has it.
 
     Args:
-        classes: (I, J, K) the warped map; not changed. 0 is never touched.
+        classes: (I, J, K) the warped map; not changed.
         source: (I, J, K) the map before warping, for the interpolated weights.
         displacement: (3, I, J, K) backward, in voxels.
         counts: wanted voxels of each constrained class.
@@ -39,7 +40,7 @@ def flip_to_counts(
     out = np.pad(classes, 1)
     size = int(classes.max()) + 1
     surplus = {index: int((classes == index).sum()) - wanted for index, wanted in counts.items()}
-    flips = dict.fromkeys(range(1, size), 0)
+    flips = dict.fromkeys(range(size), 0)
     for giver, taker, amount in _transfers(classes, surplus, slack):
         moved = _transfer(out, source, displacement, giver, taker, amount)
         flips[giver] += moved
@@ -52,7 +53,7 @@ def flip_to_counts(
 
 def _transfers(classes: np.ndarray, surplus: dict[int, int], slack: tuple[int, ...]) -> list[tuple[int, int, int]]:
     """Voxels to pass between touching classes, (giver, taker, voxels), so that every surplus becomes 0."""
-    graph = _contacts(classes)
+    graph = _contacts(classes, with_background=0 in surplus)
     _, previous = csgraph.shortest_path(graph, directed=False, return_predecessors=True)
     distance = csgraph.shortest_path(graph, directed=False)
     left, net = dict(surplus), {}
@@ -85,7 +86,7 @@ def _directed(net: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
     return [(a, b, n) if n > 0 else (b, a, -n) for (a, b), n in pairs.items() if n]
 
 
-def _contacts(classes: np.ndarray) -> np.ndarray:
+def _contacts(classes: np.ndarray, *, with_background: bool) -> np.ndarray:
     """Cost of passing voxels between two classes: one over their shared faces; 0 means they do not touch."""
     size = int(classes.max()) + 1
     cost = np.zeros((size, size))
@@ -93,10 +94,12 @@ def _contacts(classes: np.ndarray) -> np.ndarray:
     for axis in range(3):
         moved = np.moveaxis(classes, axis, 0)
         a, b = moved[:-1].ravel(), moved[1:].ravel()
-        differ = (a != b) & (a > 0) & (b > 0)
+        differ = a != b
         pair = a[differ].astype(np.int64) * size + b[differ]
         counted += np.bincount(pair, minlength=size * size).reshape(size, size)
     counted += counted.T
+    if not with_background:
+        counted[0], counted[:, 0] = 0, 0
     touching = counted > 0
     cost[touching] = 1.0 / counted[touching]
     return cost

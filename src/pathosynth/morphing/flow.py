@@ -21,9 +21,6 @@ from pathosynth.data.volume import Spacing
 from pathosynth.morphing import coarse, poisson
 from pathosynth.morphing.warp import sampling_matrix
 
-SKULL = 0
-"""Key among the targets: growth of the skull in mL on top of its share (a correction)."""
-
 _FLOOR_ML = 1e-6
 _FIRST_ANSWER = 0.7  # velocities averaged to block centres move thin structures less than the equation says
 _ANSWERS = (0.3, 1.3)
@@ -139,7 +136,7 @@ def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaini
     Args:
         flow: from `prepare`.
         state: where the flow is.
-        targets_ml: wanted soft volume of each constrained class at the end; `SKULL`: see there.
+        targets_ml: wanted soft volume of each constrained class at the end.
         remaining: pseudo-time left, 1 - t.
 
     Returns:
@@ -181,9 +178,8 @@ def _coefficients(
     """Source (2) and screening (3) on the domain, float64."""
     problem, block_ml = flow.problem, flow.grid.block_ml
     volumes = state.soft_ml
-    classes_ml = {index: target for index, target in targets_ml.items() if index != SKULL}
     source = np.zeros(len(state.carried))
-    for index, target in classes_ml.items():
+    for index, target in targets_ml.items():
         rate = np.log(max(target, _FLOOR_ML) / max(volumes[index], _FLOOR_ML)) / remaining
         growth = rate * volumes[index] / state.answer[index]
         channel = index
@@ -192,8 +188,8 @@ def _coefficients(
         density = state.carried[:, channel].astype(np.float64)
         source += growth * density / max(density.sum() * block_ml, _FLOOR_ML)
     if problem.skull_share > 0:
-        grows = problem.skull_share * sum(target - flow.start_ml[index] for index, target in classes_ml.items())
-        misses = grows + targets_ml.get(SKULL, 0.0) - float(volumes[1:].sum() - flow.start_ml[1:].sum())
+        grows = problem.skull_share * sum(target - flow.start_ml[index] for index, target in targets_ml.items())
+        misses = grows - float(volumes[1:].sum() - flow.start_ml[1:].sum())
         source[flow.shell] -= misses / remaining / (flow.shell.sum() * block_ml)
     return source, np.maximum(state.carried[:, -1].astype(np.float64), 0.0) / problem.ell_mm**2
 
@@ -202,8 +198,6 @@ def _measured_answer(state: FlowState, grown_ml: np.ndarray, targets_ml: dict[in
     """Realised over requested change of ln V for the classes that were asked for enough; the last one otherwise."""
     answer = state.answer.copy()
     for index, target in targets_ml.items():
-        if index == SKULL:
-            continue
         requested = part * np.log(max(target, _FLOOR_ML) / max(state.soft_ml[index], _FLOOR_ML)) / state.answer[index]
         if abs(requested) > _TELLING:
             realised = np.log(max(grown_ml[index], _FLOOR_ML) / max(state.soft_ml[index], _FLOOR_ML))

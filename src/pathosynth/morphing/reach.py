@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pathosynth.morphing.flow import SKULL, FlowGrid, FlowState, begin, step, voxel_displacement
+from pathosynth.morphing.flow import FlowGrid, FlowState, begin, step, voxel_displacement
 from pathosynth.morphing.measure import Box, bounding_box
 from pathosynth.morphing.warp import warp_labels
 from pathosynth.runs.errors import MorphError
@@ -18,6 +18,7 @@ _SOFT_MISS = 0.003
 _SMALL_MISS = 0.05
 _SMALL_ML = 2.0
 _CORRECTIONS = 5
+_POLISHES = 6
 _SLOPES = (0.5, 4.0)  # how strongly voxel counts may answer soft volumes; flat walls on the lattice answer in jumps
 _MOST_STEPS = 80
 _WIDTH_AIM_MM = 0.1
@@ -81,7 +82,7 @@ def reach(flow: FlowGrid, targets_ml: dict[int, float], goal: WidthGoal | None =
         if miss <= 1.0:
             break
         trail.append((state.soft_ml, hard))
-        soft = _corrected(flow, trail, targets_ml, soft)
+        soft = _corrected(trail, targets_ml)
         if goal is not None:
             state, _ = step(flow, state, soft | _held(goal, state.soft_ml), 1.0)
     return replace(best or reached, corrections=correction)
@@ -106,16 +107,12 @@ def _soft_targets(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float]
     return {index: target * soft[index] / hard[index] for index, target in targets_ml.items()}
 
 
-def _corrected(
-    flow: FlowGrid, trail: list[tuple[np.ndarray, np.ndarray]], targets_ml: dict[int, float], last: dict[int, float]
-) -> dict[int, float]:
+def _corrected(trail: list[tuple[np.ndarray, np.ndarray]], targets_ml: dict[int, float]) -> dict[int, float]:
     """Soft targets that should bring the voxel counts to their targets: a secant step in the logarithms.
 
     Args:
-        flow: the problem on its grid.
         trail: soft and hard volumes at the end of each round so far.
         targets_ml: wanted hard volumes.
-        last: soft targets of the last round.
     """
     soft, hard = (np.log(np.maximum(v, 1e-6)) for v in trail[-1])
     slope = np.ones_like(soft)
@@ -123,46 +120,37 @@ def _corrected(
         earlier_soft, earlier_hard = (np.log(np.maximum(v, 1e-6)) for v in trail[-2])
         moved = np.abs(soft - earlier_soft) > 1e-3
         slope[moved] = np.clip((hard - earlier_hard)[moved] / (soft - earlier_soft)[moved], *_SLOPES)
-    out = {i: float(np.exp(soft[i] + (np.log(t) - hard[i]) / slope[i])) for i, t in targets_ml.items()}
-    return out | {SKULL: last.get(SKULL, 0.0) + _skull_miss_ml(flow, trail[-1][1], targets_ml)}
+    return {i: float(np.exp(soft[i] + (np.log(t) - hard[i]) / slope[i])) for i, t in targets_ml.items()}
 
 
 def _hard_miss(flow: FlowGrid, hard: np.ndarray, targets_ml: dict[int, float]) -> float:
-    """Largest distance of a class or of the skull from its target, in units of what the flips should have to bridge."""
-    misses = [abs(_skull_miss_ml(flow, hard, targets_ml)) / (_MISS * hard[1:].sum())]
+    """Largest distance of a class from its target, in units of what the flips should have to bridge."""
+    misses = [0.0]
     for index, target in targets_ml.items():
         small = target < _SMALL_ML and index not in flow.problem.weighted
         misses.append(abs(hard[index] / target - 1.0) / (_SMALL_MISS if small else _MISS))
     return float(max(misses))
 
 
-def _skull_miss_ml(flow: FlowGrid, hard: np.ndarray, targets_ml: dict[int, float]) -> float:
-    """What the inside of the skull lacks of its share of the net gain so far; 0 for a rigid skull."""
-    if flow.problem.skull_share == 0:
-        return 0.0
-    before = hard_volumes_ml(flow, flow.problem.classes)
-    paid = [index for index in range(1, len(hard)) if index not in flow.problem.slack]
-    share = flow.problem.skull_share * float(sum(targets_ml.get(i, hard[i]) - before[i] for i in paid))
-    return share - float(hard[1:].sum() - before[1:].sum())
-
-
 def _soft_miss(state: FlowState, soft: dict[int, float]) -> float:
     """Largest relative distance of a class of more than 2 mL from its soft target."""
-    large = (abs(state.soft_ml[i] / t - 1.0) for i, t in soft.items() if i != SKULL and t >= _SMALL_ML)
+    large = (abs(state.soft_ml[i] / t - 1.0) for i, t in soft.items() if t >= _SMALL_ML)
     return max(large, default=0.0)
 
 
 def _to_end(flow: FlowGrid, state: FlowState, soft: dict[int, float]) -> FlowState:
     """Steps from t = 0 to 1, and short ones after it until the soft volumes are there."""
-    remaining, first = 1.0, state.steps
-    while remaining > 1e-6:
-        state, used = step(flow, state, soft, remaining)
-        remaining -= used
-        _check_slack(flow, state, {}, {})
-        if remaining <= 1e-6 and _soft_miss(state, soft) > _SOFT_MISS:
-            remaining = 1.0
-        if state.steps - first > _MOST_STEPS:
-            raise MorphError(f"The flow took more than {_MOST_STEPS} steps; ask for a smaller change.")
+    first = state.steps
+    for _ in range(_POLISHES + 1):
+        remaining = 1.0
+        while remaining > 1e-6:
+            state, used = step(flow, state, soft, remaining)
+            remaining -= used
+            _check_slack(flow, state, {}, {})
+            if state.steps - first > _MOST_STEPS:
+                raise MorphError(f"The flow took more than {_MOST_STEPS} steps; ask for a smaller change.")
+        if _soft_miss(state, soft) < _SOFT_MISS:
+            break
     return state
 
 

@@ -19,7 +19,7 @@ from pathosynth.morphing.topology import dissolve_excess, dissolve_specks
 from pathosynth.runs.errors import MorphError
 
 WIDTH_TOLERANCE_MM = 0.3
-_MOST_FLIPS, _MOST_FLIPS_SMALL, _SMALL_ML = 0.02, 0.10, 2.0
+_FLIPS_WARN, _FLIPS_ERROR = 0.02, 0.10  # a thin label whose walls lie along the grid needs more than a round one
 
 
 def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: Plan) -> Morphed:
@@ -110,9 +110,17 @@ def _tidy(task: Task, reached: Reached) -> tuple[np.ndarray, int]:
 
 
 def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
-    """Voxels every constrained class must have; a class that grows to a width keeps what it has."""
+    """Voxels every constrained class must have, background too where the skull has a share in the net gain.
+
+    A class that grows to a width keeps what it has.
+    """
     growing = {index: int((tidy == index).sum()) for index in task.problem.weighted}
-    return growing | {index: round(ml / task.voxel_ml) for index, ml in task.targets_ml.items()}
+    counts = growing | {index: round(ml / task.voxel_ml) for index, ml in task.targets_ml.items()}
+    if task.plan.skull_share > 0:
+        source = task.problem.classes
+        net = sum(wanted - int((source == index).sum()) for index, wanted in counts.items())
+        counts[0] = int((source == 0).sum()) - round(task.plan.skull_share * net)
+    return counts
 
 
 def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> validity.Findings:
@@ -138,10 +146,13 @@ def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact
     before_flips = np.bincount(reached.classes.ravel(), minlength=len(task.classes.values)) * task.voxel_ml
     for index, target in task.targets_ml.items():
         name = task.scheme[task.classes.values[index]].name
-        validity.check_miss(found, name, float(before_flips[index]) / target - 1.0, index in task.problem.weighted)
-        most = _MOST_FLIPS if target >= _SMALL_ML else _MOST_FLIPS_SMALL
+        validity.check_miss(
+            found, name, float(before_flips[index]) / target - 1.0, target, index in task.problem.weighted
+        )
         share = exact.flips.get(index, 0) * task.voxel_ml / target
-        found.limit(share > 2 * most, share > most, f"{name}: {100 * share:.1f} % of its voxels were flipped")
+        found.limit(
+            share > _FLIPS_ERROR, share > _FLIPS_WARN, f"{name}: {100 * share:.1f} % of its voxels were flipped"
+        )
     lost = {task.scheme[task.classes.values[i]].name: n for i, n in exact.missing.items() if n}
     found.limit(False, bool(lost), f"voxels that no flip could place without changing the topology: {lost}")
 
