@@ -40,6 +40,20 @@ def phantom_file(phantom: Volume, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
+@pytest.fixture(scope="session")
+def fine_phantom() -> Volume:
+    """A head on the grid the demo uses, for tests in which the flow must meet a width."""
+    return brain_phantom(1)
+
+
+@pytest.fixture(scope="session")
+def fine_file(fine_phantom: Volume, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fine head as a file."""
+    path = tmp_path_factory.mktemp("fine") / "head_dseg.nii.gz"
+    write_labels(path, fine_phantom)
+    return path
+
+
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of an output folder but its run record, which holds times."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")

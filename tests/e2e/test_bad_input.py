@@ -11,7 +11,7 @@ import pytest
 from conftest import Run
 
 COMMON = ("--scheme", "kcl8", "--model", "gaussian_mixture")
-QUICK = (*COMMON, "--pathology", "dilation", "--set", "iterations=1")
+QUICK = (*COMMON, "--pathology", "dilation", "--set", "iterations=3")
 
 
 def damaged(kind: str, source: Path, target: Path) -> Path:

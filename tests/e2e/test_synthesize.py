@@ -18,7 +18,7 @@ from pathosynth.pathologies import PATHOLOGIES
 
 WIDTH = 12.0
 COMMON = ("--scheme", "kcl8", "--model", "gaussian_mixture")
-QUICK = (*COMMON, "--pathology", "dilation", "--set", "iterations=1")
+QUICK = (*COMMON, "--pathology", "dilation", "--set", "iterations=3")
 """The quicker pathology, where the test is not about anatomy."""
 NAME, QUICK_NAME = "headVentriculomegaly01", "headDilation01"
 
@@ -32,20 +32,20 @@ def image_of(out: Path, case: str = NAME, root: str = ".") -> nib.Nifti1Image:
 
 
 @pytest.fixture(scope="module")
-def made(phantom_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(fine_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "out"
     result = CliRunner().invoke(
-        app, ["synthesize", str(phantom_file), "-o", str(out), *COMMON, "--set", f"atrial_width_mm={WIDTH}"]
+        app, ["synthesize", str(fine_file), "-o", str(out), *COMMON, "--set", f"atrial_width_mm={WIDTH}"]
     )
     assert result.exit_code == 0, result.stderr
     return out
 
 
-def test_requested_width_is_met_and_written_down(made: Path, phantom: Volume) -> None:
+def test_requested_width_is_met_and_written_down(made: Path, fine_phantom: Volume) -> None:
     module, scheme = PATHOLOGIES["ventriculomegaly"], load_scheme("kcl8")
     labels = labels_of(made)
     spacing = tuple(float(edge) for edge in labels.header.get_zooms())
-    before = module.severity(phantom.array, scheme, spacing)["atrial_width_mm"]
+    before = module.severity(fine_phantom.array, scheme, spacing)["atrial_width_mm"]
     after = module.severity(np.asarray(labels.dataobj), scheme, spacing)["atrial_width_mm"]
     assert before < WIDTH - 2
     assert after == pytest.approx(WIDTH, abs=0.3)
@@ -88,10 +88,10 @@ def test_montage_is_a_picture_with_contrast(made: Path) -> None:
     assert pixels[..., :3].std() > 0.05
 
 
-def test_same_seed_same_bytes_other_seed_other_image(run: Run, made: Path, phantom_file: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes_other_seed_other_image(run: Run, made: Path, fine_file: Path, tmp_path: Path) -> None:
     settings = (*COMMON, "--set", f"atrial_width_mm={WIDTH}")
-    again = run("synthesize", phantom_file, "-o", tmp_path / "again", *settings)
-    other = run("synthesize", phantom_file, "-o", tmp_path / "other", *settings, "--seed", 1)
+    again = run("synthesize", fine_file, "-o", tmp_path / "again", *settings)
+    other = run("synthesize", fine_file, "-o", tmp_path / "other", *settings, "--seed", 1)
     assert (again.exit_code, other.exit_code) == (0, 0)
     assert digests(tmp_path / "again") == digests(made)
     image = f"sub-{NAME}/anat/sub-{NAME}_desc-synth_T2w.nii.gz"
@@ -137,14 +137,14 @@ def test_other_settings_in_the_same_folder_are_refused_until_overwrite(
 ) -> None:
     dilation = (*COMMON, "--pathology", "dilation")
     out = tmp_path / "out"
-    assert run("synthesize", phantom_file, "-o", out, *dilation, "--set", "iterations=1").exit_code == 0
+    assert run("synthesize", phantom_file, "-o", out, *dilation, "--set", "iterations=3").exit_code == 0
     before = digests(out)
-    refused = run("synthesize", phantom_file, "-o", out, *dilation, "--set", "iterations=2")
+    refused = run("synthesize", phantom_file, "-o", out, *dilation, "--set", "iterations=4")
     assert refused.exit_code == 2
-    assert "iterations was 1, now 2" in refused.stderr
+    assert "iterations was 3, now 4" in refused.stderr
     assert "--overwrite" in refused.stderr
     assert digests(out) == before
-    replaced = run("synthesize", phantom_file, "-o", out, *dilation, "--set", "iterations=2", "--overwrite")
+    replaced = run("synthesize", phantom_file, "-o", out, *dilation, "--set", "iterations=4", "--overwrite")
     assert replaced.exit_code == 0
     assert digests(out).keys() == before.keys()
     assert digests(out) != before
