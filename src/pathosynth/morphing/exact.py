@@ -37,7 +37,7 @@ def flip_to_counts(
         counts: wanted voxels of each constrained class.
         slack: classes that take or give the difference; not in `counts`.
     """
-    out = np.pad(classes, 1)
+    out = np.ascontiguousarray(np.pad(classes, 1))  # written through its flat view
     size = int(classes.max()) + 1
     surplus = {index: int((classes == index).sum()) - wanted for index, wanted in counts.items()}
     flips = dict.fromkeys(range(size), 0)

@@ -12,11 +12,12 @@ from pathosynth.morphing.classes import ClassMap, split_classes
 from pathosynth.morphing.flow import FlowProblem
 from pathosynth.morphing.frame import Frame, cut, frame_head
 from pathosynth.morphing.measure import SIDES
-from pathosynth.morphing.topology import dissolve_excess, dissolve_specks
+from pathosynth.morphing.topology import dissolve_excess, dissolve_specks, rejoin
 from pathosynth.runs.errors import InputError
 
 SPECK_VOXELS = 20
 LARGEST_STRAY_VOXELS = 200  # a larger stray piece is an error, not something to tidy away
+WIDEST_GAP_VOXELS = 3.0  # between two large pieces that a source joins by a few voxels, e.g. both hemispheres
 SHELL_MM = 10.0
 
 
@@ -106,12 +107,13 @@ def make_task(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan
 
 
 def clean_source(labels: np.ndarray) -> np.ndarray:
-    """Labels without pieces of at most 20 voxels, counted by faces; counted by corners no label gains a piece by it."""
+    """Labels without pieces of at most 20 voxels, counted by faces; what only such specks joined is joined by a path."""
     _, owner, sizes = measure.labelled_pieces(labels, 26)
     allowed = np.bincount(owner[sizes > SPECK_VOXELS], minlength=int(labels.max()) + 1)
     cleaned, _ = dissolve_specks(labels, SPECK_VOXELS, clear_floating=True)
     limits = {value: max(int(n), 1) for value, n in enumerate(allowed) if value and (labels == value).any()}
-    return dissolve_excess(cleaned, limits, LARGEST_STRAY_VOXELS, 26)[0]
+    cleaned, _ = dissolve_excess(cleaned, limits, LARGEST_STRAY_VOXELS, 26)
+    return rejoin(cleaned, limits, WIDEST_GAP_VOXELS)[0]
 
 
 def class_volumes_ml(problem: FlowProblem) -> np.ndarray:

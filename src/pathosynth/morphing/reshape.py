@@ -13,9 +13,17 @@ from pathosynth.morphing.flow import prepare
 from pathosynth.morphing.frame import paste_field, paste_labels
 from pathosynth.morphing.measure import SIDES
 from pathosynth.morphing.morphed import Morphed
-from pathosynth.morphing.plan import LARGEST_STRAY_VOXELS, SPECK_VOXELS, Plan, Task, class_volumes_ml, make_task
+from pathosynth.morphing.plan import (
+    LARGEST_STRAY_VOXELS,
+    SPECK_VOXELS,
+    WIDEST_GAP_VOXELS,
+    Plan,
+    Task,
+    class_volumes_ml,
+    make_task,
+)
 from pathosynth.morphing.reach import Reached, SlackExhausted, WidthGoal, reach
-from pathosynth.morphing.topology import dissolve_excess, dissolve_specks
+from pathosynth.morphing.topology import dissolve_excess, dissolve_specks, rejoin
 from pathosynth.runs.errors import MorphError
 
 WIDTH_TOLERANCE_MM = 0.3
@@ -43,9 +51,11 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     after = task.classes.to_labels(exact.classes, labels.dtype)
     found = _validate(task, reached, exact, after)
     if found.errors:
+        spent = _spent(task, after)
         raise MorphError(
-            f"The reshaped map is not valid: {'; '.join(found.errors)}. Ask for less, or let skull or tissue pay. "
-            f"{task.budget.describe()}."
+            f"The reshaped map is not valid: {'; '.join(found.errors)}. {spent.describe()}. Ask for less, or give "
+            f"skull_share={max(spent.comfortable_skull_share, plan.skull_share):.2f} or more, or let tissue pay "
+            "(e.g. white_matter=0.9)."
         )
     report = _request(plan) | measure.describe(task.source, after, scheme, spacing_mm)
     report |= {
@@ -55,7 +65,7 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
         "specks_cleaned_voxels": task.specks,
         "pieces_dissolved_voxels": dissolved,
         "flipped_voxels": sum(exact.flips.values()) // 2,
-        "budget": task.budget.describe(),
+        "budget": _spent(task, after).describe(),
         "validity": found.numbers,
         "warnings": found.warnings,
     }
@@ -99,6 +109,16 @@ def _refusal(stop: SlackExhausted, task: Task) -> str:
     )
 
 
+def _spent(task: Task, after: np.ndarray) -> Budget:
+    """What the finished map cost."""
+    before, now = (np.bincount(m.ravel(), minlength=max(task.scheme.values) + 1) for m in (task.cleaned, after))
+    gains = (now - before)[1:] * task.voxel_ml
+    slack = [task.classes.values[index] - 1 for index in task.problem.slack]
+    gains[slack] = 0.0
+    need, given = float(gains[gains > 0].sum()), -float(gains[gains < 0].sum())
+    return Budget(need, given, task.budget.slack, task.plan.skull_share)
+
+
 def _tidy(task: Task, reached: Reached) -> tuple[np.ndarray, int]:
     """Dissolve pieces the source does not have: specks first, then the smallest of what is too many."""
     out, changed = dissolve_specks(reached.classes, SPECK_VOXELS)
@@ -106,7 +126,8 @@ def _tidy(task: Task, reached: Reached) -> tuple[np.ndarray, int]:
         allowed = measure.component_counts(task.problem.classes, connectivity)
         out, more = dissolve_excess(out, allowed, LARGEST_STRAY_VOXELS, connectivity)
         changed += more
-    return out, changed
+    out, more = rejoin(out, measure.component_counts(task.problem.classes), WIDEST_GAP_VOXELS)
+    return out, changed + more
 
 
 def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:

@@ -1,8 +1,9 @@
 """Changes to a label map that keep its topology: simple points, and the removal of stray pieces."""
 
 import numpy as np
+import scipy.ndimage as ndi
 
-from pathosynth.morphing.measure import labelled_pieces
+from pathosynth.morphing.measure import bounding_box, labelled_pieces
 
 _OFFSETS = np.array([o for o in np.ndindex(3, 3, 3) if o != (1, 1, 1)]) - 1
 _CITY_BLOCK = np.abs(_OFFSETS).sum(axis=1)
@@ -88,6 +89,47 @@ def dissolve_excess(
     return _dissolve(labels, pieces, chosen, clear_floating=False)
 
 
+def rejoin(labels: np.ndarray, allowed: dict[int, int], reach_voxels: float) -> tuple[np.ndarray, int]:
+    """Where a label has more pieces (by corners) than allowed, lead a path of voxels from its smaller ones to the rest.
+
+    For large pieces that hang together by a few voxels only, such as two hemispheres. Background is never painted
+    over, and gaps wider than `reach_voxels` stay.
+
+    Returns:
+        The joined map and the number of voxels painted.
+    """
+    out = labels.copy()
+    pieces, owner, sizes = labelled_pieces(labels, 26)
+    for value, count in allowed.items():
+        mine = np.flatnonzero((owner == value) & (sizes > 0))
+        mine = mine[mine > 0]
+        for piece in mine[np.argsort(-sizes[mine], kind="stable")][max(count, 1) :]:
+            part = pieces == piece
+            box = bounding_box(part, int(np.ceil(reach_voxels)) + 1)
+            rest = (labels[box] == value) & ~part[box]
+            for voxel in _path(part[box], rest, reach_voxels):
+                if out[box][voxel] > 0:
+                    out[box][voxel] = value
+    return out, int((out != labels).sum())
+
+
+def _path(start: np.ndarray, goal: np.ndarray, reach_voxels: float) -> list[tuple[int, ...]]:
+    """Voxels from `start` to the nearest voxel of `goal`, by faces; empty if that is further than `reach_voxels`."""
+    if not goal.any():
+        return []
+    distance, nearest = ndi.distance_transform_edt(~goal, return_indices=True)
+    candidates = np.argwhere(start)
+    here = candidates[distance[start].argmin()]
+    if distance[tuple(here)] > reach_voxels:
+        return []
+    end, path = nearest[(slice(None), *here)], []
+    for axis in range(3):
+        while here[axis] != end[axis]:
+            here[axis] += np.sign(end[axis] - here[axis])
+            path.append(tuple(here.tolist()))
+    return path
+
+
 def _simple(same: np.ndarray) -> np.ndarray:
     """Simple-point test on (n, 26) neighbourhoods, true where the neighbour has the label in question."""
     own = _one_piece(same, same, _JOINED_26)
@@ -112,7 +154,8 @@ def _dissolve(
     labels: np.ndarray, pieces: np.ndarray, doomed: np.ndarray, *, clear_floating: bool
 ) -> tuple[np.ndarray, int]:
     """Relabel whole pieces by the label they share most faces with; pieces inside others wait for the next pass."""
-    out, mask = np.pad(labels, 1), np.pad(np.isin(pieces, doomed), 1)
+    out = np.ascontiguousarray(np.pad(labels, 1))  # written through its flat view
+    mask = np.ascontiguousarray(np.pad(np.isin(pieces, doomed), 1))
     voxels = np.flatnonzero(mask)
     piece = np.pad(pieces, 1).ravel()[voxels]
     while len(voxels):
