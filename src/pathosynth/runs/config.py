@@ -36,8 +36,7 @@ def build_config(model: type[ConfigT], values: dict[str, Any], where: str) -> Co
         return model.model_validate(values)
     except pydantic.ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg']}"
-            f" (found {item['input']!r})"
+            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg']} (found {item['input']!r})"
             for item in error.errors()
         )
         known = ", ".join(model.model_fields)
