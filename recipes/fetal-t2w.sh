@@ -12,7 +12,7 @@ pathosynth prepare -i "$atlas" --scheme kcl8 -o "$out/prepared"
 morph() { # NAME SETTING...
   local name=$1; shift
   pathosynth morph -i "$out/prepared" -o "$out/$name" "$@" || [ $? -eq 1 ] # 1: some cases refused, the others are used
-  pathosynth generate-images -i "$out/$name" --model carried -o "$out/$name-images"
+  pathosynth generate-images -i "$out/$name" --parents "$out/prepared" --model carried -o "$out/$name-images"
 }
 morph shrunk-much --set ventricle_fold=0.45
 morph shrunk --set ventricle_fold=0.7
