@@ -15,12 +15,15 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.diffusion.networks.concat_unet import ConcatUNet
 from pathosynth.diffusion.networks.label_unet import LabelUNet
 from pathosynth.diffusion.schedule import Schedule, cosine, rectified_flow, scaled_linear
+from pathosynth.image_generators.pixel_diffusion.card import model_card
 from pathosynth.image_generators.pixel_diffusion.condition import channel_counts
 from pathosynth.image_generators.pixel_diffusion.config import Config
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, ModelError
+from pathosynth.runs.files import json_text, write_text
 
 FORMAT_VERSION = 1
+INTENSITY_RULE = "0 and 1 are the 0.5th and 99.5th percentile inside the labels, per volume; background 0"
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +118,7 @@ def save_model(
     spacing_mm: float,
     facts: dict[str, Any],
 ) -> None:
-    """Write ``model.safetensors`` and ``config.json``.
+    """Write ``model.safetensors``, ``config.json`` and the model card ``README.md``.
 
     Args:
         folder: created when missing.
@@ -132,12 +135,16 @@ def save_model(
         "config": config.model_dump(mode="json"),
         "scheme": scheme.model_dump(mode="json", exclude={"path"}),
         "spacing_mm": spacing_mm,
-        "intensity_rule": "0 and 1 are the 0.5th and 99.5th percentile inside the labels, per volume; background 0",
+        "intensity_rule": INTENSITY_RULE,
         "facts": facts,
     }
     plain = {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in weights.items()}
-    save_file(plain, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    unfinished = folder / ".model.safetensors.unfinished"
+    save_file(plain, unfinished)
+    unfinished.replace(folder / "model.safetensors")
+    count = sum(value.numel() for value in plain.values())
+    write_text(folder / "README.md", model_card(config, scheme, spacing_mm, facts, INTENSITY_RULE, count))
+    write_text(folder / "config.json", json_text(description))  # last: what `load_model` looks for first
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
