@@ -124,12 +124,19 @@ def summarise(rows: list[dict], widths: list[float]) -> None:
         made = [r for r in here if "miss_mm" in r]
         jacobians = [r["smallest_jacobian"] for r in made if r["smallest_jacobian"] is not None]
         worst = max((r["miss_mm"] for r in made), default=float("nan"))
-        print(
-            f"| {width:g} | {len(made)} | {len(here) - len(made)} | {sum(r['rejected'] for r in made)} | "
-            f"{worst:.2f} | {sum(j <= 0 for j in jacobians)} of {len(jacobians)} | {sum(r['extra_pieces'] > 0 for r in made)} | {sum(not r['same_grid'] for r in made)} | "
-            f"{sum(not r.get('same_bytes', True) for r in made)} of {sum('same_bytes' in r for r in made)} "
-            f"| {np.median([r['seconds'] for r in here]):.1f} |"
-        )
+        cells = [
+            f"{width:g}",
+            len(made),
+            len(here) - len(made),
+            sum(r["rejected"] for r in made),
+            f"{worst:.2f}",
+            f"{sum(j <= 0 for j in jacobians)} of {len(jacobians)}",
+            sum(r["extra_pieces"] > 0 for r in made),
+            sum(not r["same_grid"] for r in made),
+            f"{sum(not r.get('same_bytes', True) for r in made)} of {sum('same_bytes' in r for r in made)}",
+            f"{np.median([r['seconds'] for r in here]):.1f}",
+        ]
+        print("| " + " | ".join(map(str, cells)) + " |")
 
 
 if __name__ == "__main__":
