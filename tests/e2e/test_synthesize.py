@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -148,6 +151,16 @@ def test_other_settings_in_the_same_folder_are_refused_until_overwrite(
     assert replaced.exit_code == 0
     assert digests(out).keys() == before.keys()
     assert digests(out) != before
+
+
+@pytest.mark.slow
+def test_folder_is_a_valid_bids_derivative(made: Path) -> None:
+    validator = shutil.which("bids-validator-deno", path=Path(sys.executable).parent)
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed beside this Python")
+    result = subprocess.run([validator, str(made), "--json"], capture_output=True, text=True, check=False)
+    issues = json.loads(result.stdout)["issues"]["issues"]
+    assert [issue["code"] for issue in issues if issue["severity"] == "error"] == []
 
 
 def test_rejected_cases_stay_out_of_the_table_and_can_be_looked_at(

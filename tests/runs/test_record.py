@@ -95,8 +95,21 @@ def test_overwrite_removes_listed_files_and_nothing_else(tmp_path: Path, table: 
     record.finish_case("a", files=["sub-a/anat/x.txt", "../outside.txt"])
     again = begin(out, table, seed=2, overwrite=True)
     assert not again.done("a")
+    assert (out / "sub-a" / "anat" / "x.txt").exists()
+    again.complete()
     assert sorted(path.name for path in out.iterdir()) == ["notes.txt", "run.json"]
     assert (tmp_path / "outside.txt").read_text() == "kept?"
+
+
+def test_overwrite_that_makes_nothing_puts_the_older_run_back(tmp_path: Path, table: Path) -> None:
+    out = tmp_path / "out"
+    record = begin(out, table)
+    (out / "a.txt").write_text("result")
+    record.finish_case("a", files=["a.txt"])
+    before = (out / "run.json").read_bytes()
+    begin(out, table, seed=2, overwrite=True).discard()
+    assert (out / "run.json").read_bytes() == before
+    assert begin(out, table).done("a")
 
 
 def test_folder_of_unknown_origin_is_refused(tmp_path: Path, table: Path) -> None:

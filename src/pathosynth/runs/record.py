@@ -32,10 +32,12 @@ class RunRecord:
     Attributes:
         path: OUT/run.json.
         content: what stands in the file; `cases` maps a case to its outcome, message and facts.
+        replaced: content of the older run that ``--overwrite`` replaces; its files go when this run is complete.
     """
 
     path: Path
     content: dict[str, Any]
+    replaced: dict[str, Any] | None = None
 
     @classmethod
     def begin(
@@ -52,7 +54,7 @@ class RunRecord:
             inputs: files read; their SHA-256 is kept. One that changed since the older run is refused, a new one is
                 not, because finished cases do not depend on it.
             device: where the run computes, as text.
-            overwrite: drop an older record and the files it lists.
+            overwrite: replace an older run; the files it lists are removed once this one is complete.
 
         Raises:
             ConfigError: the folder holds another run, or files of unknown origin, and `overwrite` is false.
@@ -60,8 +62,8 @@ class RunRecord:
         asked = json.loads(json_text({"command": command, "config": config, "seed": seed}))
         hashes = {str(path.resolve()): sha256(path) for path in inputs}
         older = read_record(out)
+        replaced = older if overwrite else None
         if overwrite:
-            _remove_outputs(out, older)
             older = None
         elif older is None and out.is_dir() and any(out.iterdir()):
             raise ConfigError(
@@ -83,7 +85,7 @@ class RunRecord:
             "inputs": past.get("inputs", {}) | hashes,
             "cases": past.get("cases", {}),
         }
-        record = cls(out / FILE_NAME, content)
+        record = cls(out / FILE_NAME, content, replaced)
         record._write()
         return record
 
@@ -119,13 +121,18 @@ class RunRecord:
         return {outcome: found[outcome] for outcome in ("done", "rejected", "failed")}
 
     def complete(self, **facts: Any) -> None:
-        """Close the record: status "complete", or "some failed" when a case did."""
+        """Close the record: status "complete", or "some failed" when a case did; remove what the run replaced."""
+        if self.replaced is not None:
+            _remove_files(self.path.parent, _files(self.replaced) - _files(self.content))
         status = "some failed" if self.counts()["failed"] else "complete"
         self.content.update(status=status, ended=_now(), **facts)
         self._write()
 
     def discard(self) -> None:
-        """Take the record back because nothing was made: remove it, and its folder when that is empty."""
+        """Take the record back because nothing was made: put back the one it replaced, or leave no trace."""
+        if self.replaced is not None:
+            write_text(self.path, json_text(self.replaced))
+            return
         self.path.unlink(missing_ok=True)
         if not any(self.path.parent.iterdir()):
             self.path.parent.rmdir()
@@ -177,15 +184,18 @@ def _differences(older: Any, asked: Any, where: str = "") -> list[str]:
     return [] if older == asked else [f"{where} was {older!r}, now {asked!r}"]
 
 
-def _remove_outputs(out: Path, older: dict[str, Any] | None) -> None:
-    """Remove the files an older record lists, and folders left empty; never anything else, nor outside `out`."""
+def _files(content: dict[str, Any]) -> set[str]:
+    return {name for entry in content["cases"].values() for name in entry.get("files", [])}
+
+
+def _remove_files(out: Path, names: set[str]) -> None:
+    """Remove files and folders they leave empty; never anything outside `out`."""
     root = out.resolve()
-    for entry in (older or {"cases": {}})["cases"].values():
-        for name in entry.get("files", []):
-            path = (root / name).resolve()
-            if path.is_relative_to(root):
-                path.unlink(missing_ok=True)
-                _remove_empty_parents(path.parent, root)
+    for name in names:
+        path = (root / name).resolve()
+        if path.is_relative_to(root):
+            path.unlink(missing_ok=True)
+            _remove_empty_parents(path.parent, root)
 
 
 def _remove_empty_parents(folder: Path, root: Path) -> None:
