@@ -107,7 +107,7 @@ def make_task(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan
 
 
 def clean_source(labels: np.ndarray) -> np.ndarray:
-    """Labels without pieces of at most 20 voxels, counted by faces; what only such specks joined is joined by a path."""
+    """Labels without pieces of at most 20 voxels, counted by faces; what only they joined is joined by a path."""
     _, owner, sizes = measure.labelled_pieces(labels, 26)
     allowed = np.bincount(owner[sizes > SPECK_VOXELS], minlength=int(labels.max()) + 1)
     cleaned, _ = dissolve_specks(labels, SPECK_VOXELS, clear_floating=True)

@@ -21,7 +21,8 @@ _CORRECTIONS = 5
 _POLISHES = 6
 _SLOPES = (0.5, 4.0)  # how strongly voxel counts may answer soft volumes; flat walls on the lattice answer in jumps
 _MOST_STEPS = 80
-_WIDTH_AIM_MM = 0.1
+_WIDTH_AIM_MM, _WIDEST_AIM_MM = 0.1, 0.2
+_IDLE_STEPS = 5
 _FIRST_EXPONENT = 1.8  # of volume over width, seen on fetal atlases; replaced by the measured one as the flow goes on
 
 
@@ -159,7 +160,8 @@ def _to_width(flow: FlowGrid, state: FlowState, soft: dict[int, float], goal: Wi
     exponents = dict.fromkeys(goal.sides, _FIRST_EXPONENT)
     widths = _widths(flow, state, goal)
     best, best_error, worse = state, _error(widths, goal), 0
-    while best_error > _WIDTH_AIM_MM and worse < 6 and state.steps < _MOST_STEPS:
+    aim = _width_aim_mm(flow, goal)
+    while best_error > aim and worse < _IDLE_STEPS and state.steps < _MOST_STEPS:
         volumes = state.soft_ml
         targets = dict(soft)
         for side, classes in goal.sides.items():
@@ -174,6 +176,12 @@ def _to_width(flow: FlowGrid, state: FlowState, soft: dict[int, float], goal: Wi
         if error < best_error:
             best, best_error = state, error
     return replace(best, steps=state.steps, iterations=state.iterations)
+
+
+def _width_aim_mm(flow: FlowGrid, goal: WidthGoal) -> float:
+    """How near to the wanted width to stop: the step between two values voxels can tell apart, about 2 h^2 / w."""
+    gap = 2.0 * max(flow.problem.spacing_mm) ** 2 / min(goal.wanted_mm.values())
+    return min(max(_WIDTH_AIM_MM, gap), _WIDEST_AIM_MM)
 
 
 def _measured_exponents(

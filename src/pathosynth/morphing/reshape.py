@@ -115,7 +115,7 @@ def _spent(task: Task, after: np.ndarray) -> Budget:
     gains = (now - before)[1:] * task.voxel_ml
     slack = [task.classes.values[index] - 1 for index in task.problem.slack]
     gains[slack] = 0.0
-    need, given = float(gains[gains > 0].sum()), -float(gains[gains < 0].sum())
+    need, given = float(gains[gains > 0].sum()), float(-gains[gains < 0].sum() + 0.0)
     return Budget(need, given, task.budget.slack, task.plan.skull_share)
 
 

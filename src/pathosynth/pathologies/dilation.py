@@ -22,7 +22,7 @@ from pathosynth.runs.errors import InputError, MorphError
 Count = Annotated[int, pydantic.Field(ge=0)]
 
 _MOST_ITERATIONS = 60
-_MEANS_ROUNDS = 100
+_MEANS_STARTS = 4
 
 
 class Iterations(BaseConfig):
@@ -75,7 +75,7 @@ def morph(
     """
     check_labels(labels, scheme, spacing_mm)
     ventricles, white = scheme.mask(labels, "ventricles"), scheme.mask(labels, "white_matter")
-    if not ventricles.any() or not white.any():
+    if ventricles.sum() < 2 or not white.any():
         raise InputError("Dilation needs ventricles and white matter; the label map lacks one of them. Check --scheme.")
     box = measure.bounding_box(labels > 0, 1)
     brain = white | ventricles
@@ -105,7 +105,7 @@ def split_sides(mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray,
 
     Args:
         mask: (I, J, K) bool, RAS.
-        rng: picks the two starting points.
+        rng: picks the starting points; the best of four starts counts.
 
     Returns:
         Two (I, J, K) masks; left is the one with the smaller first coordinate.
@@ -113,18 +113,25 @@ def split_sides(mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray,
     weight = mask.sum(axis=1)
     points = np.stack(np.nonzero(weight), axis=1).astype(float)
     mass = weight[weight > 0].astype(float)
-    centres = points[rng.choice(len(points), 2, replace=False, p=mass / mass.sum())]
-    nearest = np.zeros(len(points), int)
-    for _ in range(_MEANS_ROUNDS):
-        nearest = ((points[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
+    runs = [_two_means(points, mass, rng) for _ in range(_MEANS_STARTS)]
+    centres, nearest, _ = min(runs, key=lambda run: run[2])
+    is_left = np.zeros(weight.shape, bool)
+    is_left[weight > 0] = nearest == int(centres[:, 0].argmin())
+    return mask & is_left[:, None, :], mask & ~is_left[:, None, :]
+
+
+def _two_means(points: np.ndarray, mass: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    """Lloyd's iterations from one random start (k-means++): centres (2, 2), cluster of each point, spread."""
+    first = points[rng.choice(len(points), p=mass / mass.sum())]
+    far = mass * ((points - first) ** 2).sum(axis=1)
+    centres = np.stack([first, points[rng.choice(len(points), p=far / far.sum())]])
+    while True:
+        distance = ((points[:, None] - centres[None]) ** 2).sum(axis=2)
+        nearest = distance.argmin(axis=1)
         moved = np.stack([np.average(points[nearest == c], axis=0, weights=mass[nearest == c]) for c in (0, 1)])
         if np.allclose(moved, centres):
-            break
+            return centres, nearest, float((mass * distance.min(axis=1)).sum())
         centres = moved
-    left_cluster = int(centres[:, 0].argmin())
-    is_left = np.zeros(weight.shape, bool)
-    is_left[weight > 0] = nearest == left_cluster
-    return mask & is_left[:, None, :], mask & ~is_left[:, None, :]
 
 
 def _inner_values(scheme: LabelScheme) -> list[int]:
