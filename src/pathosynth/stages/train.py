@@ -121,18 +121,20 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
     clock = time.monotonic()
     with distributed.stop_signals() as flag:
 
+        agreed = distributed.StopFlag()  # a signal may come any time; all processes leave after the same step
+
         def stop() -> bool:
             late = training.minutes is not None and time.monotonic() - clock > training.minutes * 60
-            flag.name = flag.name or ("time limit" if late else "")
-            agreed = distributed.stop_agreed(flag, rank)
-            flag.name = flag.name or ("another process" if agreed else "")
-            return agreed
+            mine = flag.name or ("time limit" if late else "")
+            if distributed.stop_agreed(distributed.StopFlag(mine), rank):
+                agreed.name = mine or "another process"
+            return bool(agreed.name)
 
         steps = load(training.generator).train(
             pairs, scheme, config, options.out, seed=options.seed, rank=rank,
             checkpoint_every=training.checkpoint_every, stop=stop,
         )  # fmt: skip
-        reached = _follow(steps, config.training.steps, options.out if rank.is_writer else None, flag, notice)
+        reached = _follow(steps, config.training.steps, options.out if rank.is_writer else None, agreed, notice)
     distributed.teardown()
     if record is not None and reached:
         _finish(options.out, pairs, scheme, record)
@@ -152,7 +154,7 @@ def read_pair(case: Case, scheme: LabelScheme, contrast: str) -> Pair:
     return Pair(case.case, case.subject, brain.labels.array, scaled, brain.labels.spacing_mm)
 
 
-def _follow(steps: Any, total: int, out: Path | None, flag: Any, notice: StepNotice) -> bool:
+def _follow(steps: Any, total: int, out: Path | None, agreed: Any, notice: StepNotice) -> bool:
     """Go through the steps, log each, leave after the one at which a stop was asked for."""
     done = 0
     for result in steps:
@@ -160,8 +162,8 @@ def _follow(steps: Any, total: int, out: Path | None, flag: Any, notice: StepNot
         if out is not None:
             _log(out / LOG_FILE, result)
             notice(done, total, result.loss)
-        if flag.name and done < total:
-            log.warning("stopped after step %d (%s); the same command goes on", done, flag.name)
+        if agreed.name and done < total:
+            log.warning("stopped after step %d (%s); the same command goes on", done, agreed.name)
             return False
     return True
 
