@@ -25,6 +25,9 @@ from pathosynth.runs.record import RunRecord
 INTENSITY_SCALE = 1000
 """Images are written as int16; a model's 1.0 becomes this."""
 
+BASE_GIB = 0.4
+"""What Python takes with torch imported."""
+
 REJECTED = "rejected"
 """Subfolder of OUT for cases a check turned down; not part of the data set, kept to be looked at."""
 
@@ -171,7 +174,7 @@ def write_checks(out: Path, record: RunRecord, order: Sequence[str]) -> None:
 def memory_gib(cases: Iterable[Case], bytes_per_voxel: float) -> float:
     """Estimated peak for the largest label map of the input, from the headers alone; unreadable files count nothing."""
     voxels = [_voxels(case.labels) for case in cases if case.labels]
-    return 0.4 + max(voxels, default=0) * bytes_per_voxel / 2**30
+    return BASE_GIB + max(voxels, default=0) * bytes_per_voxel / 2**30
 
 
 def _voxels(path: Path) -> int:
