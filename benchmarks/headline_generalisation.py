@@ -6,6 +6,7 @@ images inside the labels.
     python benchmarks/headline_generalisation.py train DATA MODELS --arm fast --minutes 30 --threads 1
     python benchmarks/headline_generalisation.py evaluate DATA MODELS --arms fast paper gaussian_mixture
     python benchmarks/headline_generalisation.py steps DATA MODELS --arm fast
+    python benchmarks/headline_generalisation.py overfit DATA MODELS --case GA25
 """
 
 import argparse
@@ -79,9 +80,11 @@ def halve(labels: np.ndarray, image: np.ndarray, scheme: LabelScheme, f: int) ->
 
 
 def compare(real: np.ndarray, made: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """NCC, SSIM, mean over tissues of |difference of medians|, ratios (made / real) of gradient and of grain."""
+    """NCC, SSIM, mean over tissues of |difference of medians|, ratios (made / real) of gradient and of grain.
+
+    Intensities as generated, in units of the real image's robust range.
+    """
     inside = labels > 0
-    made, _, _ = robust_scale(made, inside)
     real, made = np.where(inside, real, 0), np.where(inside, made, 0)
     _, ssim = structural_similarity(real, made, data_range=1.0, gaussian_weights=True, full=True)
     medians = [abs(np.median(real[labels == v]) - np.median(made[labels == v])) for v in np.unique(labels[inside])]
@@ -176,9 +179,25 @@ def steps(args: argparse.Namespace) -> None:
         print(f"^ {count} steps", flush=True)
 
 
+def overfit(args: argparse.Namespace) -> None:
+    """The first paper's second experiment: trained on one pair, the model reproduces that volume."""
+    scheme = load_scheme("kcl8")
+    name, pair = next((n, p) for n, p in load_pairs(args.data, scheme, args.downsample).items() if args.case in n)
+    config = config_from_preset("overfit", {"training": {"steps": args.max_steps}} if args.max_steps else {})
+    started = time.perf_counter()
+    for result in pixel_diffusion.train([pair], scheme, config, args.models / "overfit", seed=0, rank=Rank()):
+        if result.step % 50 == 0:
+            print(f"{result.step} {time.perf_counter() - started:.0f} s loss {result.loss:.4f}", flush=True)
+    model = pixel_diffusion.load_model(args.models / "overfit")
+    for count in (1, 4, 8, 16):
+        image = pixel_diffusion.generate(model, [Request(pair.labels, scheme, pair.spacing_mm)], [1], steps=count)[0]
+        found = compare(pair.image, image, pair.labels)
+        print(f"overfit {name} {count} steps " + " ".join(f"{k} {v:.4f}" for k, v in found.items()), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("job", choices=["train", "evaluate", "steps"])
+    parser.add_argument("job", choices=["train", "evaluate", "steps", "overfit"])
     parser.add_argument("data", type=Path)
     parser.add_argument("models", type=Path)
     parser.add_argument("--arm", choices=list(ARMS), default="fast")
@@ -188,10 +207,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--downsample", type=int, default=1)
     parser.add_argument("--steps", type=int, default=None)
+    parser.add_argument("--case", default="GA25", help="with `overfit`: part of the case's name")
     parser.add_argument("--full", action="store_true", help="with `steps`: also 1000 steps")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    {"train": train, "evaluate": evaluate, "steps": steps}[args.job](args)
+    {"train": train, "evaluate": evaluate, "steps": steps, "overfit": overfit}[args.job](args)
 
 
 if __name__ == "__main__":
