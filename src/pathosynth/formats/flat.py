@@ -41,7 +41,7 @@ def read(root: Path, config: Config) -> list[Case]:
     if not label_maps:
         raise InputError(
             f"{root}: expected label maps named *{config.labels_suffix}.nii.gz or plain *.nii.gz, found none among "
-            f"{len(volumes)} volumes. Give --set labels_suffix=... or another folder."
+            f"{len(volumes)} volumes. Name the suffix (pathosynth prepare --set labels_suffix=...) or give another folder."
         )
     people = read_participants(root / "participants.tsv")
     cases = [_case(name, path, volumes, people.get(name, {}), config) for name, path in label_maps.items()]
@@ -63,7 +63,8 @@ def _label_maps(volumes: dict[str, Path], suffix: str) -> dict[str, Path]:
         if doubled:
             raise InputError(
                 f"Found several label maps for the same images: {', '.join(doubled[:4])}. "
-                f"Choose one kind, for instance --set labels_suffix=_desc-{doubled[0].split('_desc-')[-1]}{suffix}."
+                "Choose one kind with prepare, for instance pathosynth prepare --set "
+                f"labels_suffix=_desc-{doubled[0].split('_desc-')[-1]}{suffix}, and go on from its output."
             )
         return {described[name]: path for name, path in named.items()}
     others = (*(f"_{contrast}" for contrast in CONTRASTS), "_mask", "_probseg", "_xfm", "_0000")

@@ -120,7 +120,6 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
     ) if rank.is_writer else None  # fmt: skip
     clock = time.monotonic()
     with distributed.stop_signals() as flag:
-
         agreed = distributed.StopFlag()  # a signal may come any time; all processes leave after the same step
 
         def stop() -> bool:
