@@ -41,7 +41,7 @@ def read(root: Path, config: Config) -> list[Case]:
     if not label_maps:
         raise InputError(
             f"{root}: expected label maps named *{config.labels_suffix}.nii.gz or plain *.nii.gz, found none among "
-            f"{len(volumes)} volumes. Name the suffix (pathosynth prepare --set labels_suffix=...) or give another folder."
+            f"{len(volumes)} volumes. Name the suffix (prepare --set labels_suffix=...) or give another folder."
         )
     people = read_participants(root / "participants.tsv")
     cases = [_case(name, path, volumes, people.get(name, {}), config) for name, path in label_maps.items()]
