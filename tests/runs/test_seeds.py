@@ -4,13 +4,18 @@ import hashlib
 
 import numpy as np
 
-from pathosynth.runs.seeds import case_seed, numpy_generator
+from pathosynth.runs.seeds import case_seed, derived_seed, numpy_generator
 
 
-def test_seed_is_the_documented_hash() -> None:
-    digest = hashlib.sha256(b"7\nsub-01\nimage").hexdigest()
-    little_endian = int("".join(reversed([digest[i : i + 2] for i in range(0, 16, 2)])), 16)
-    assert case_seed(7, "sub-01", "image") == little_endian // 2
+def test_seed_and_counters_are_told_apart() -> None:
+    keys = [(1, 2), (12,), (1, "2"), ("1", 2), ("12",), (2, 1), ("ab",), ("a", "b"), (0,), (-1,), (2**70,), ()]
+    assert len({derived_seed(0, *key) for key in keys} | {derived_seed(1, *key) for key in keys}) == 2 * len(keys)
+
+
+def test_seed_is_the_documented_hash_of_length_and_text_of_every_part() -> None:
+    parts = b"".join(len(part).to_bytes(8, "little") + part for part in (b"i7", b"snoise", b"i3"))
+    digest = hashlib.blake2b(parts, digest_size=8).hexdigest()
+    assert derived_seed(7, "noise", 3) == int("".join(reversed([digest[i : i + 2] for i in range(0, 16, 2)])), 16)
 
 
 def test_run_case_and_purpose_each_change_the_seed() -> None:
@@ -21,8 +26,8 @@ def test_run_case_and_purpose_each_change_the_seed() -> None:
     assert max(seeds) < 2**63
 
 
-def test_generators_of_neighbouring_seeds_are_unrelated() -> None:
-    draws = np.stack([numpy_generator(seed).standard_normal(4000) for seed in range(8)])
+def test_generators_of_neighbouring_counters_are_unrelated() -> None:
+    draws = np.stack([numpy_generator(0, seed).standard_normal(4000) for seed in range(8)])
     correlation = np.corrcoef(draws) - np.eye(8)
     assert np.abs(correlation).max() < 5 / np.sqrt(4000)
-    np.testing.assert_array_equal(numpy_generator(3).standard_normal(4000), draws[3])
+    np.testing.assert_array_equal(numpy_generator(0, 3).standard_normal(4000), draws[3])

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from pathosynth.diffusion.distributed import Rank, bare, mean_over_ranks
 from pathosynth.diffusion.ema import Ema
-from pathosynth.diffusion.randomness import derived_seed, generator
+from pathosynth.diffusion.randomness import generator
 from pathosynth.runs.errors import ConfigError, TrainingError
+from pathosynth.runs.seeds import derived_seed
 
 Batch = TypeVar("Batch")
 Precision = Literal["fp32", "bf16"]

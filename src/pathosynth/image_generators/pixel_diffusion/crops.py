@@ -14,7 +14,6 @@ from torch import Tensor
 from pathosynth.data.grid import crop, crop_box
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pairs import Pair
-from pathosynth.diffusion.randomness import numpy_generator
 from pathosynth.image_generators.pixel_diffusion.condition import (
     Anatomy,
     analyse,
@@ -23,6 +22,7 @@ from pathosynth.image_generators.pixel_diffusion.condition import (
     fine_channels,
 )
 from pathosynth.image_generators.pixel_diffusion.config import Config
+from pathosynth.runs.seeds import numpy_generator
 
 MARGIN_VOXELS = 4
 

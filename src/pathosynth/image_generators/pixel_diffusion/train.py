@@ -16,7 +16,6 @@ from pathosynth.diffusion.distributed import Rank, bare, wrap
 from pathosynth.diffusion.ema import Ema
 from pathosynth.diffusion.loop import StepResult, train_steps
 from pathosynth.diffusion.objective import noised, target
-from pathosynth.diffusion.randomness import derived_seed
 from pathosynth.diffusion.schedule import Schedule
 from pathosynth.image_generators.pixel_diffusion.config import Config
 from pathosynth.image_generators.pixel_diffusion.crops import Batch, batch_at, make_example
@@ -30,6 +29,7 @@ from pathosynth.image_generators.pixel_diffusion.model import (
     use_bf16,
 )
 from pathosynth.runs.errors import InputError, ModelError
+from pathosynth.runs.seeds import derived_seed
 
 logger = logging.getLogger(__name__)
 
