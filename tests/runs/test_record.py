@@ -135,7 +135,12 @@ def test_status_at_the_end_names_failures(tmp_path: Path, table: Path) -> None:
     assert record.counts() == {"done": 1, "rejected": 0, "failed": 1}
 
 
-def test_discard_leaves_no_trace(tmp_path: Path, table: Path) -> None:
+def test_discard_leaves_no_trace_and_takes_nothing_that_was_there(tmp_path: Path, table: Path) -> None:
+    begin(tmp_path / "new" / "folders" / "out", table).discard()
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "empty").mkdir()
+    begin(tmp_path / "empty", table).discard()
+    assert (tmp_path / "empty").is_dir()
     begin(tmp_path / "out", table).discard()
     assert not (tmp_path / "out").exists()
 

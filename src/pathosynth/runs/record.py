@@ -33,11 +33,13 @@ class RunRecord:
         path: OUT/run.json.
         content: what stands in the file; `cases` maps a case to its outcome, message and facts.
         replaced: content of the older run that ``--overwrite`` replaces; its files go when this run is complete.
+        made: folders that did not exist before, deepest first.
     """
 
     path: Path
     content: dict[str, Any]
     replaced: dict[str, Any] | None = None
+    made: tuple[Path, ...] = ()
 
     @classmethod
     def begin(
@@ -85,7 +87,8 @@ class RunRecord:
             "inputs": past.get("inputs", {}) | hashes,
             "cases": past.get("cases", {}),
         }
-        record = cls(out / FILE_NAME, content, replaced)
+        made = tuple(folder for folder in (out, *out.parents) if not folder.exists())
+        record = cls(out / FILE_NAME, content, replaced, made)
         record._write()
         return record
 
@@ -134,8 +137,10 @@ class RunRecord:
             write_text(self.path, json_text(self.replaced))
             return
         self.path.unlink(missing_ok=True)
-        if not any(self.path.parent.iterdir()):
-            self.path.parent.rmdir()
+        for folder in self.made:
+            if any(folder.iterdir()):
+                return
+            folder.rmdir()
 
     def _write(self) -> None:
         write_text(self.path, json_text(self.content))

@@ -124,7 +124,8 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
     for task, result in _results(waiting, plan.work, options):
         record.finish_case(task.case, result.outcome, result.message, **result.facts)
         first_error = first_error or result.error
-        notice(task.case, result)
+        if not (result.error and len(plan.tasks) == 1):  # raised below; one fault, one message
+            notice(task.case, result)
     counts = record.counts()
     if first_error and counts["done"] + counts["rejected"] == 0 and len({task.source for task in plan.tasks}) == 1:
         record.discard()
