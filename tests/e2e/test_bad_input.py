@@ -85,6 +85,24 @@ def test_one_bad_case_of_three_ends_with_1_and_the_others_are_made(
     ]
 
 
+@pytest.mark.parametrize("name", ["fetus 01", "fœtus", "-a", ""])
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_file_name_that_cannot_be_a_case_is_one_readable_line(
+    run: Run, phantom_file: Path, tmp_path: Path, name: str, whole_folder: bool
+) -> None:
+    path = tmp_path / "in" / f"{name}_dseg.nii.gz"
+    path.parent.mkdir()
+    path.write_bytes(phantom_file.read_bytes())
+    result = run("synthesize", path.parent if whole_folder else path, "-o", tmp_path / "out", *QUICK)
+    assert result.exit_code == 2
+    (message,) = result.stderr.splitlines()
+    assert str(path) in message
+    assert repr(name) in message
+    assert "Rename the file" in message
+    assert "pydantic" not in message
+    assert not (tmp_path / "out").exists()
+
+
 def test_impossible_severity_is_refused_before_anything_is_written(
     run: Run, phantom_file: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,9 @@ CONTRASTS = ("T1w", "T2w", "FLAIR", "PDw", "PDT2", "T2starw", "T1map", "T2map", 
 
 _FIELDS = ("case", "subject", "split", "origin", "parent", "pathology", "severity", "scheme", "labels")
 _LATE_FIELDS = ("displacement", "seed", "age_weeks", "age_years")
+RENAME = "Rename the file (letters a-z and digits first, then also '_', '.' and '-')"
+"""What to do about a file name that cannot be the name of a case."""
+
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"  # tables are read by programs that split at tabs and line ends
 
 
@@ -68,6 +71,23 @@ class Case(pydantic.BaseModel):
         if unknown:
             raise ValueError(f"contrasts {unknown} are not among {', '.join(CONTRASTS)}")
         return value
+
+
+def build_case(values: dict[str, Any], where: str, fix: str) -> Case:
+    """A case from plain values.
+
+    Args:
+        values: fields of `Case`.
+        where: what the case is made from, for the message.
+        fix: what to do when a value breaks a rule.
+
+    Raises:
+        InputError: a value breaks a rule.
+    """
+    try:
+        return Case.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise InputError(f"{where}: {_problems(error)}. {fix}.") from None
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -145,15 +165,10 @@ def _parse_row(path: Path, number: int, header: list[str], row: list[str]) -> Ca
     files = {name: Path(os.path.normpath(file)) for name, file in files.items()}
     if cells.get("scheme", "").endswith(".toml"):
         cells["scheme"] = os.path.normpath(path.parent / cells["scheme"])
-    try:
-        return Case.model_validate({**cells, **files, "images": images})
-    except (pydantic.ValidationError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}, line {number}: {_problems(error)}. Correct the line.") from None
+    return build_case({**cells, **files, "images": images}, f"{path}, line {number}", "Correct the line")
 
 
-def _problems(error: pydantic.ValidationError | json.JSONDecodeError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"severity is not JSON ({error})"
+def _problems(error: pydantic.ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(map(str, item['loc']))}: {item['msg']} (found {item['input']!r})" for item in error.errors()
     )

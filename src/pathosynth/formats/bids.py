@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pathosynth import __version__
-from pathosynth.data.cases import CONTRASTS, Case, check_cases, write_cases
+from pathosynth.data.cases import CONTRASTS, Case, build_case, check_cases, write_cases
 from pathosynth.data.color_tables import color_table
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.data.nifti import read_image, read_labels, write_image, write_labels
@@ -167,10 +167,7 @@ def _case(labels: Path, people: dict[str, dict[str, Any]], scheme: str) -> Case:
     displacement = labels.parent / f"{identifier}_desc-toparent_xfm.nii.gz"
     files["displacement"] = displacement if displacement.is_file() else None
     defaults = {"case": identifier, "subject": f"sub-{parts['sub']}", "scheme": scheme}
-    try:
-        return Case.model_validate(defaults | stored | ages(row, str(labels)) | files)
-    except (ValueError, json.JSONDecodeError) as error:
-        raise InputError(f"{labels}: cannot make a case of it: {error}. Correct participants.tsv.") from None
+    return build_case(defaults | stored | ages(row, str(labels)) | files, str(labels), "Correct participants.tsv")
 
 
 def _images(folder: Path, identifier: str) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pathosynth.data.cases import CONTRASTS, Case, check_cases
+from pathosynth.data.cases import CONTRASTS, RENAME, Case, build_case, check_cases
 from pathosynth.data.labels import load_scheme
 from pathosynth.data.participants import ages, read_participants
 from pathosynth.runs.config import Config as BaseConfig
@@ -73,14 +73,12 @@ def _label_maps(volumes: dict[str, Path], suffix: str) -> dict[str, Path]:
 
 def _case(name: str, labels: Path, volumes: dict[str, Path], row: dict[str, Any], config: Config) -> Case:
     images = {contrast: volumes[f"{name}_{contrast}"] for contrast in CONTRASTS if f"{name}_{contrast}" in volumes}
-    try:
-        return Case(
-            case=name,
-            subject=row.get(config.subject_column) or name,
-            scheme=config.scheme,
-            labels=labels,
-            images=images,
-            **ages(row, f"{labels.parent}, {name}"),
-        )
-    except ValueError as error:
-        raise InputError(f"{labels}: cannot make a case of it: {error}. Rename the file.") from None
+    values = {
+        "case": name,
+        "subject": row.get(config.subject_column) or name,
+        "scheme": config.scheme,
+        "labels": labels,
+        "images": images,
+        **ages(row, f"{labels.parent}, {name}"),
+    }
+    return build_case(values, str(labels), f"{RENAME}, or correct its row in participants.tsv")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pydantic
 
-from pathosynth.data.cases import CONTRASTS, Case, check_cases
+from pathosynth.data.cases import CONTRASTS, Case, build_case, check_cases
 from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels, write_image, write_labels
 from pathosynth.data.volume import Volume
@@ -148,10 +148,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _case(root: Path, name: str, stored: Any, fields: dict[str, Any]) -> Case:
-    try:
-        return Case.model_validate({**stored, **fields, "case": name})
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{root}: cannot make a case of '{name}': {error}. Correct its name or {MAPPING}.") from None
+    values = {**stored, **fields, "case": name} if isinstance(stored, dict) else {"case": name}
+    return build_case(values, f"{root}, case '{name}'", f"Correct its name or {MAPPING}")
 
 
 def _channels(root: Path, description: dict[str, Any]) -> dict[int, str]:

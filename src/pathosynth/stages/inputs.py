@@ -7,12 +7,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pathosynth.data.cases import CONTRASTS, Case, read_cases
+from pathosynth.data.cases import CONTRASTS, RENAME, Case, build_case, read_cases
 from pathosynth.data.grid import to_ras
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels
 from pathosynth.data.volume import Volume
 from pathosynth.formats import FORMATS, flat
+from pathosynth.formats.flat import VOLUME_SUFFIXES
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, InputError
 
@@ -108,12 +109,13 @@ def one_scheme(cases: Sequence[Case]) -> LabelScheme:
 def _single(path: Path, scheme: str) -> Case:
     """The case of one label map, with the images that lie beside it under the same name."""
     name = re.sub(r"(_(seg|desc)-[A-Za-z0-9]+)*_dseg$", "", flat.stem(path))
-    beside = {contrast: path.absolute().with_name(f"{name}_{contrast}.nii.gz") for contrast in CONTRASTS}
-    images = {contrast: image for contrast, image in beside.items() if image.is_file() and image != path.absolute()}
-    try:
-        return Case(case=name, subject=name, scheme=scheme, labels=path.absolute(), images=images)
-    except ValueError as error:
-        raise InputError(f"{path}: cannot make a case of it: {error}. Rename the file.") from None
+    path = path.absolute()
+    beside = [
+        (contrast, path.with_name(f"{name}_{contrast}{end}")) for contrast in CONTRASTS for end in VOLUME_SUFFIXES
+    ]
+    images = {contrast: image for contrast, image in reversed(beside) if image.is_file() and image != path}
+    values = {"case": name, "subject": name, "scheme": scheme, "labels": path, "images": images}
+    return build_case(values, str(path), RENAME)
 
 
 def _layout_of(folder: Path) -> str:
