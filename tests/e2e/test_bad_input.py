@@ -148,6 +148,16 @@ def test_missing_input_and_foreign_output_folder_are_refused(run: Run, phantom_f
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.txt"]
 
 
+def test_output_that_cannot_be_made_is_told_in_the_words_of_the_system(
+    run: Run, phantom_file: Path, tmp_path: Path
+) -> None:
+    result = run("synthesize", phantom_file, "-o", tmp_path / ("x" * 300), *QUICK)
+    assert result.exit_code == 2
+    (message,) = result.stderr.splitlines()
+    assert "File name too long" in message
+    assert "unexpected" not in message
+
+
 def test_unforeseen_error_is_one_line_unless_debug(
     run: Run, phantom_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,30 @@ def test_discard_leaves_no_trace_and_takes_nothing_that_was_there(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_overwrite_never_takes_the_inputs_of_the_run(tmp_path: Path, table: Path) -> None:
+    (tmp_path / "out").mkdir()
+    labels = tmp_path / "out" / "a_dseg.nii.gz"
+    labels.write_text("labels")
+    begin(tmp_path / "out", table, overwrite=True).finish_case("a", files=["a_dseg.nii.gz"])
+    before = (tmp_path / "out" / "run.json").read_bytes()
+    with pytest.raises(ConfigError, match="input of this run"):
+        begin(tmp_path / "out", labels, seed=2, overwrite=True)
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
+def test_output_that_is_a_file_or_lies_under_one_is_refused(tmp_path: Path, table: Path) -> None:
+    for out in (table, table / "below"):
+        with pytest.raises(ConfigError, match=r"cases\.csv: expected a folder to write into, found a file"):
+            begin(out, table)
+    assert table.read_text() == "case\na\n"
+
+
+def test_other_command_is_named_alone(tmp_path: Path, table: Path) -> None:
+    begin(tmp_path / "out", table)
+    with pytest.raises(ConfigError, match=r"another run: command was 'morph', now 'check'\. Choose"):
+        RunRecord.begin(tmp_path / "out", "check", {"checks": []}, 1, [table])
+
+
 def test_crash_while_writing_leaves_the_older_record(
     tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import typer
 
 from pathosynth import __version__
-from pathosynth.runs.errors import PathosynthError
+from pathosynth.runs.errors import PathosynthError, unexpected
 
 app = typer.Typer(
     name="pathosynth",
@@ -128,7 +128,7 @@ def with_exit_code(body: Callable[[], None], debug: bool) -> None:
     except typer.Exit:
         raise
     except Exception as error:
-        _explain(f"unexpected error ({type(error).__name__}: {error}). Run again with --debug and report it.", debug)
+        _explain(unexpected(error), debug)
         raise typer.Exit(PathosynthError.exit_code) from None
 
 

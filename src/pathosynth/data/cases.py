@@ -160,12 +160,13 @@ def _parse_row(path: Path, number: int, header: list[str], row: list[str]) -> Ca
     if len(row) != len(header):
         raise InputError(f"{path}, line {number}: found {len(row)} cells, expected {len(header)}. Correct the line.")
     cells = {name: text for name, text in zip(header, row, strict=True) if text != ""}
-    files = {name: path.parent / cells.pop(name) for name in ("labels", "displacement") if name in cells}
-    images = {name: Path(os.path.normpath(path.parent / cells.pop(name))) for name in CONTRASTS if name in cells}
-    files = {name: Path(os.path.normpath(file)) for name, file in files.items()}
+    names = [name for name in ("labels", "displacement", *CONTRASTS) if name in cells]
+    files = {name: Path(os.path.normpath(path.parent / cells.pop(name))) for name in names}
+    images = {name: file for name, file in files.items() if name in CONTRASTS}
+    fields: dict[str, Any] = {name: file for name, file in files.items() if name not in CONTRASTS}
     if cells.get("scheme", "").endswith(".toml"):
         cells["scheme"] = os.path.normpath(path.parent / cells["scheme"])
-    return build_case({**cells, **files, "images": images}, f"{path}, line {number}", "Correct the line")
+    return build_case({**cells, **fields, "images": images}, f"{path}, line {number}", "Correct the line")
 
 
 def _problems(error: pydantic.ValidationError) -> str:

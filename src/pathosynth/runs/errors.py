@@ -34,3 +34,11 @@ class CasesFailed(PathosynthError):
     """Some cases of a batch failed while the others went on; the run record names them."""
 
     exit_code = 1
+
+
+def unexpected(error: Exception) -> str:
+    """One line for an error nobody foresaw; what the system refuses (rights, space, names) is told in its words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror}. Check its name, its rights and the space on the disk."
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"unexpected error ({what}). Run again with --debug and report what it shows."

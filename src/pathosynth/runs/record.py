@@ -59,11 +59,17 @@ class RunRecord:
             overwrite: replace an older run; the files it lists are removed once this one is complete.
 
         Raises:
-            ConfigError: the folder holds another run, or files of unknown origin, and `overwrite` is false.
+            ConfigError: the folder holds another run, or files of unknown origin, and `overwrite` is false; or it
+                holds inputs and `overwrite` is true; or it is no folder.
         """
         asked = json.loads(json_text({"command": command, "config": config, "seed": seed}))
         hashes = {str(path.resolve()): sha256(path) for path in inputs}
+        standing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        if not standing.is_dir():
+            raise ConfigError(f"{standing}: expected a folder to write into, found a file. {_ELSEWHERE}")
         older = read_record(out)
+        if overwrite and any(path.resolve().is_relative_to(out.resolve()) for path in inputs):
+            raise ConfigError(f"{out}: --overwrite would remove input of this run, which lies there. {_ELSEWHERE}")
         replaced = older if overwrite else None
         if overwrite:
             older = None
@@ -146,6 +152,7 @@ class RunRecord:
         write_text(self.path, json_text(self.content))
 
 
+_ELSEWHERE = "Choose another --output."
 _WAY_OUT = "Choose another --output, or give --overwrite to replace what an earlier run made there."
 
 
@@ -174,6 +181,8 @@ def _refuse_other_run(out: Path, older: dict[str, Any], asked: dict[str, Any], h
     differences = list(_differences(older, asked))
     changed = [path for path, value in hashes.items() if older["inputs"].get(path, value) != value]
     differences += [f"{path} has changed since" for path in changed]
+    if older["command"] != asked["command"]:
+        differences = differences[:1]
     if differences:
         raise ConfigError(f"{out} holds another run: {'; '.join(differences[:6])}. {_WAY_OUT}")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pathosynth.runs.errors import PathosynthError
+from pathosynth.runs.errors import PathosynthError, unexpected
 from pathosynth.runs.record import Outcome, RunRecord
 from pathosynth.stages.plugins import use_plugins
 
@@ -173,9 +173,3 @@ def attempt(work: Callable[[Any], Result], task: Task, debug: bool = False) -> R
             raise
         log.info("unexpected error in %s", task.case, exc_info=True)
         return Result("failed", unexpected(error), error=PathosynthError(f"{task.case}: {unexpected(error)}"))
-
-
-def unexpected(error: Exception) -> str:
-    """One line for an error nobody foresaw."""
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"unexpected error ({what}). Run again with --debug and report what it shows."

@@ -92,6 +92,8 @@ def described(path: Path, scheme: str = "") -> dict[str, Any]:
     Raises:
         InputError: there is nothing there that is understood.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder. Check the path.")
     if path.is_dir():
         return _folder(path)
     if path.suffix == ".csv":

@@ -110,10 +110,9 @@ def _single(path: Path, scheme: str) -> Case:
     """The case of one label map, with the images that lie beside it under the same name."""
     name = re.sub(r"(_(seg|desc)-[A-Za-z0-9]+)*_dseg$", "", flat.stem(path))
     path = path.absolute()
-    beside = [
-        (contrast, path.with_name(f"{name}_{contrast}{end}")) for contrast in CONTRASTS for end in VOLUME_SUFFIXES
-    ]
-    images = {contrast: image for contrast, image in reversed(beside) if image.is_file() and image != path}
+    beside = {c: [path.with_name(f"{name}_{c}{end}") for end in VOLUME_SUFFIXES] for c in CONTRASTS}
+    found = {contrast: [image for image in beside[contrast] if image.is_file()] for contrast in CONTRASTS}
+    images = {contrast: files[0] for contrast, files in found.items() if files and path not in files}
     values = {"case": name, "subject": name, "scheme": scheme, "labels": path, "images": images}
     return build_case(values, str(path), RENAME)
 
