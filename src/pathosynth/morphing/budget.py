@@ -3,8 +3,20 @@
 import math
 from dataclasses import dataclass
 
-from pathosynth.morphing.reach import SLACK_LEFT
+from pathosynth.morphing.flow import FlowGrid, FlowState
+from pathosynth.morphing.width import SideSearch
 from pathosynth.runs.errors import MorphError
+
+SLACK_LEFT = 0.15
+"""Least part of the slack that must remain; below it the sheet of external CSF tears into shreds."""
+
+
+class SlackExhausted(MorphError):
+    """The slack is used up; carries the last measured widths and volumes so that the caller can name the budget."""
+
+    def __init__(self, search: dict[str, SideSearch]):
+        super().__init__(f"less than {100 * SLACK_LEFT:.0f} % of the external CSF is left")
+        self.search = search
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,14 @@ class Budget:
         exact = 1.0 - given * self.slack / self.net if self.net > 0 else 0.0
         return min(1.0, max(0.0, math.ceil(exact * 20.0 - 1e-9) / 20.0))
 
+    def advice(self, skull_share: float) -> str:
+        """What to change: a larger skull share where that is what is missing, less, or tissue that pays."""
+        if skull_share <= self.skull_share:
+            return "Ask for less, or let tissue pay (e.g. white_matter=0.9)."
+        return (
+            f"Ask for less, or give skull_share={skull_share:.2f} or more, or let tissue pay (e.g. white_matter=0.9)."
+        )
+
     def describe(self) -> str:
         """One sentence with every number."""
         return (
@@ -71,6 +91,17 @@ def check_budget(budget: Budget) -> None:
         )
     if short > budget.csf_can_give:
         raise MorphError(
-            f"{budget.describe()}. {short - budget.csf_can_give:.1f} mL are missing. Ask for less, or give "
-            f"skull_share={budget.enough_skull_share:.2f} or more, or let tissue pay (e.g. white_matter=0.9)."
+            f"{budget.describe()}. {short - budget.csf_can_give:.1f} mL are missing. "
+            f"{budget.advice(budget.enough_skull_share)}"
         )
+
+
+def check_slack(flow: FlowGrid, state: FlowState, search: dict[str, SideSearch]) -> None:
+    """Stop a flow whose slack is nearly used up.
+
+    Raises:
+        SlackExhausted: less than 15 % is left.
+    """
+    slack = list(flow.problem.slack)
+    if slack and state.soft_ml[slack].sum() < SLACK_LEFT * flow.start_ml[slack].sum():
+        raise SlackExhausted(search)

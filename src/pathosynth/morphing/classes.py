@@ -24,7 +24,7 @@ class ClassMap:
 
     def to_labels(self, classes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Label values of an array of classes."""
-        return np.asarray(self.values, dtype)[classes]
+        return np.take(np.asarray(self.values, dtype), classes)
 
     def of_values(self, values: tuple[int, ...]) -> tuple[int, ...]:
         """Classes that carry one of these label values."""
@@ -46,7 +46,8 @@ def split_classes(labels: np.ndarray, scheme: LabelScheme, group: str | None, mi
     members = scheme.group(group) if group else ()
     known = {side: side_values(scheme, side) for side in SIDES}
     array = np.zeros(labels.shape, np.uint8)
-    values, sides = [0], {side: [] for side in SIDES} if group else {}
+    values = [0]
+    sides: dict[str, list[int]] = {side: [] for side in SIDES} if group else {}
     is_left = (np.arange(labels.shape[0]) < midline)[:, None, None]
     for value in np.unique(labels[labels > 0]).tolist():
         mask = labels == value

@@ -103,8 +103,8 @@ def refine(displacement: np.ndarray, factors: tuple[int, int, int], blocks: tupl
         (3, i, j, k) float32 in voxels.
     """
     out = np.moveaxis(displacement * np.asarray(factors, np.float32), -1, 0)
-    for axis, (factor, wanted) in enumerate(zip(factors, blocks, strict=True)):
-        out = _stretch(out, axis + 1, factor, wanted)
+    for axis in (2, 1, 0):  # the axis whose writes are scattered first, while the array is small
+        out = _stretch(out, axis + 1, factors[axis], blocks[axis])
     return np.ascontiguousarray(out)
 
 
@@ -151,5 +151,5 @@ def _mean_of_neighbours(wanted: np.ndarray, known: np.ndarray) -> sp.csr_matrix:
         columns.append(at[valid])
         weights.append(np.full(int(valid.sum()), np.prod(_SMOOTH[list(offset)])))
     row, weight = np.concatenate(rows), np.concatenate(weights)
-    weight /= np.bincount(row, weight, wanted.size)[row]
-    return sp.csr_matrix((weight, (row, np.concatenate(columns))), shape=(wanted.size, wanted.size))
+    share = weight / np.bincount(row, weight, wanted.size)[row]
+    return sp.csr_matrix((share, (row, np.concatenate(columns))), shape=(wanted.size, wanted.size))

@@ -10,6 +10,7 @@ from pathosynth.morphing.topology import flip_keeps_topology, neighbours, parity
 from pathosynth.morphing.warp import label_weights
 
 _ROUNDS = 12
+_SPARE = 4  # candidates tested per voxel wanted; most boundary voxels may be flipped
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,12 @@ class Exact:
 
 
 def flip_to_counts(
-    classes: np.ndarray, source: np.ndarray, displacement: np.ndarray, counts: dict[int, int], slack: tuple[int, ...]
+    classes: np.ndarray,
+    source: np.ndarray,
+    displacement: np.ndarray,
+    counts: dict[int, int],
+    slack: tuple[int, ...],
+    frozen: tuple[int, ...] = (),
 ) -> Exact:
     """Flip boundary voxels between touching classes until the counts hold; no flip changes a class's topology.
 
@@ -36,12 +42,13 @@ def flip_to_counts(
         displacement: (3, I, J, K) backward, in voxels.
         counts: wanted voxels of each constrained class.
         slack: classes that take or give the difference; not in `counts`.
+        frozen: classes no voxel of which may change.
     """
     out = np.ascontiguousarray(np.pad(classes, 1))  # written through its flat view
     size = int(classes.max()) + 1
     surplus = {index: int((classes == index).sum()) - wanted for index, wanted in counts.items()}
     flips = dict.fromkeys(range(size), 0)
-    for giver, taker, amount in _transfers(classes, surplus, slack):
+    for giver, taker, amount in _transfers(classes, surplus, slack, frozen):
         moved = _transfer(out, source, displacement, giver, taker, amount)
         flips[giver] += moved
         flips[taker] += moved
@@ -51,12 +58,14 @@ def flip_to_counts(
     return Exact(np.ascontiguousarray(inner), flips, missing)
 
 
-def _transfers(classes: np.ndarray, surplus: dict[int, int], slack: tuple[int, ...]) -> list[tuple[int, int, int]]:
+def _transfers(
+    classes: np.ndarray, surplus: dict[int, int], slack: tuple[int, ...], frozen: tuple[int, ...]
+) -> list[tuple[int, int, int]]:
     """Voxels to pass between touching classes, (giver, taker, voxels), so that every surplus becomes 0."""
-    graph = _contacts(classes, with_background=0 in surplus)
+    graph = _contacts(classes, closed=frozen if 0 in surplus else (0, *frozen))
     _, previous = csgraph.shortest_path(graph, directed=False, return_predecessors=True)
     distance = csgraph.shortest_path(graph, directed=False)
-    left, net = dict(surplus), {}
+    left, net = dict(surplus), dict[tuple[int, int], int]()
     for giver in sorted(left, key=lambda index: -abs(left[index])):
         while left[giver]:
             partners = [i for i in left if left[i] * left[giver] < 0] + [i for i in slack if i < len(distance)]
@@ -86,7 +95,7 @@ def _directed(net: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
     return [(a, b, n) if n > 0 else (b, a, -n) for (a, b), n in pairs.items() if n]
 
 
-def _contacts(classes: np.ndarray, *, with_background: bool) -> np.ndarray:
+def _contacts(classes: np.ndarray, *, closed: tuple[int, ...]) -> np.ndarray:
     """Cost of passing voxels between two classes: one over their shared faces; 0 means they do not touch."""
     size = int(classes.max()) + 1
     cost = np.zeros((size, size))
@@ -98,8 +107,7 @@ def _contacts(classes: np.ndarray, *, with_background: bool) -> np.ndarray:
         pair = a[differ].astype(np.int64) * size + b[differ]
         counted += np.bincount(pair, minlength=size * size).reshape(size, size)
     counted += counted.T
-    if not with_background:
-        counted[0], counted[:, 0] = 0, 0
+    counted[list(closed)], counted[:, list(closed)] = 0, 0
     touching = counted > 0
     cost[touching] = 1.0 / counted[touching]
     return cost
@@ -113,11 +121,9 @@ def _transfer(
     for _ in range(_ROUNDS):
         giving = padded == giver
         candidates = np.flatnonzero(giving & touches(padded == taker))
-        candidates = candidates[flip_keeps_topology(padded, candidates, taker)]
-        if not len(candidates):
-            break
         order = np.argsort(_certainty(padded, source, displacement, candidates, giver, taker), kind="stable")
-        chosen = candidates[order[: amount - moved]]
+        candidates = candidates[order[: _SPARE * (amount - moved) + _SPARE]]
+        chosen = candidates[flip_keeps_topology(padded, candidates, taker)][: amount - moved]
         before = moved
         for lattice in range(8):
             part = chosen[parity(chosen, padded.shape) == lattice]

@@ -31,7 +31,7 @@ class Level:
         pattern: CSR matrix whose data say which entry of [faces, faces, diagonal] belongs there.
         parent: (n,) number of the coarser voxel; empty on the coarsest level.
         face_parent: (f,) number of the coarser face, -1 where both sides merge into one voxel.
-        prolong: (n, n_coarse) CSR interpolation from the coarser level, float32; None on the coarsest level.
+        prolong: (n, n_coarse) CSR interpolation from the coarser level, float32; no columns on the coarsest level.
     """
 
     size: int
@@ -42,7 +42,7 @@ class Level:
     pattern: sp.csr_matrix
     parent: np.ndarray
     face_parent: np.ndarray
-    prolong: sp.csr_matrix | None
+    prolong: sp.csr_matrix
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Operator:
 
     matrix: sp.csr_matrix
     face_weight: np.ndarray
-    cycle: tuple[tuple[sp.csr_matrix, np.ndarray, sp.csr_matrix | None], ...]
+    cycle: tuple[tuple[sp.csr_matrix, np.ndarray, sp.csr_matrix], ...]
     coarsest_inverse: np.ndarray
     singular: bool
 
@@ -96,9 +96,9 @@ def assemble(levels: tuple[Level, ...], kappa: np.ndarray | float, screening: np
     mobility = np.broadcast_to(np.asarray(kappa, np.float64), (fine.size,))
     a, b = mobility[fine.first], mobility[fine.second]
     weight = 2.0 * a * b / (a + b) * fine.face_scale
-    c = np.asarray(screening, np.float64)
+    c: np.ndarray = np.asarray(screening, np.float64)
     face_weight, singular = weight, not bool((c > 0).any())
-    cycle: list[tuple[sp.csr_matrix, np.ndarray, sp.csr_matrix | None]] = []
+    cycle: list[tuple[sp.csr_matrix, np.ndarray, sp.csr_matrix]] = []
     matrix = finest = _matrix(fine, weight, c)
     for level in levels[:-1]:
         smoother = (_JACOBI_WEIGHT / matrix.diagonal()).astype(np.float32)
@@ -106,7 +106,7 @@ def assemble(levels: tuple[Level, ...], kappa: np.ndarray | float, screening: np
         crossing = level.face_parent >= 0
         coarse = levels[len(cycle)]
         weight = 0.5 * np.bincount(level.face_parent[crossing], weight[crossing], len(coarse.first))
-        c = np.bincount(level.parent, c, coarse.size)
+        c = np.bincount(level.parent, c, coarse.size).astype(np.float64)
         matrix = _matrix(coarse, weight, c)
     dense = matrix.toarray()
     dense += np.eye(len(dense)) * (_REGULARISATION * max(np.trace(dense), 1e-30) / len(dense))
@@ -153,9 +153,9 @@ def solve(
 def _v_cycle(operator: Operator, depth: int, b: np.ndarray) -> np.ndarray:
     """An approximate inverse: smooth, correct on the coarser grid, smooth. Symmetric, as CG asks."""
     if depth == len(operator.cycle):
-        return operator.coarsest_inverse @ b
+        return np.asarray(operator.coarsest_inverse @ b)
     matrix, smoother, prolong = operator.cycle[depth]
-    x = smoother * b
+    x: np.ndarray = smoother * b
     x += prolong @ _v_cycle(operator, depth + 1, prolong.T @ (b - matrix @ x))
     x += smoother * (b - matrix @ x)
     return x
@@ -168,7 +168,7 @@ def _level(mask: np.ndarray, spacing: tuple[float, float, float], coarse_mask: n
     i, j, k = np.searchsorted(axis, [0, 1, 2], side="right").tolist()
     scale = 1.0 / np.asarray(spacing)[axis] ** 2
     parent = face_parent = np.empty(0, np.int32)
-    prolong = None
+    prolong = sp.csr_matrix((size, 0), dtype=np.float32)
     if coarse_mask is not None:
         coarse_number = _numbered(coarse_mask)
         parent = coarse_number[tuple(index // 2 for index in np.nonzero(mask))]
@@ -190,7 +190,7 @@ def _any_in_block(mask: np.ndarray) -> np.ndarray:
     """Whether any voxel of each 2 x 2 x 2 block is in the mask; odd sizes are padded at the end."""
     padded = np.pad(mask, [(0, n % 2) for n in mask.shape])
     i, j, k = (n // 2 for n in padded.shape)
-    return padded.reshape(i, 2, j, 2, k, 2).any(axis=(1, 3, 5))
+    return np.asarray(padded.reshape(i, 2, j, 2, k, 2).any(axis=(1, 3, 5)))
 
 
 def _faces(number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import measure, validity
-from pathosynth.morphing.budget import Budget, check_budget
+from pathosynth.morphing.budget import Budget, SlackExhausted, check_budget
 from pathosynth.morphing.exact import Exact, flip_to_counts
 from pathosynth.morphing.flow import prepare
 from pathosynth.morphing.frame import paste_field, paste_labels
@@ -22,8 +22,9 @@ from pathosynth.morphing.plan import (
     class_volumes_ml,
     make_task,
 )
-from pathosynth.morphing.reach import Reached, SlackExhausted, WidthGoal, reach
+from pathosynth.morphing.reach import Reached, reach
 from pathosynth.morphing.topology import dissolve_excess, dissolve_specks, rejoin
+from pathosynth.morphing.width import WidthGoal
 from pathosynth.runs.errors import MorphError
 
 WIDTH_TOLERANCE_MM = 0.3
@@ -47,15 +48,17 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     check_budget(task.budget)
     reached = _reach(task)
     tidy, dissolved = _tidy(task, reached)
-    exact = flip_to_counts(tidy, task.classes.array, reached.displacement, _counts(task, tidy), task.problem.slack)
+    frozen = task.problem.weighted if plan.widths_mm is not None else ()
+    exact = flip_to_counts(
+        tidy, task.classes.array, reached.displacement, _counts(task, tidy), task.problem.slack, frozen
+    )
     after = task.classes.to_labels(exact.classes, labels.dtype)
     found = _validate(task, reached, exact, after)
     if found.errors:
         spent = _spent(task, after)
         raise MorphError(
-            f"The reshaped map is not valid: {'; '.join(found.errors)}. {spent.describe()}. Ask for less, or give "
-            f"skull_share={max(spent.comfortable_skull_share, plan.skull_share):.2f} or more, or let tissue pay "
-            "(e.g. white_matter=0.9)."
+            f"The reshaped map is not valid: {'; '.join(found.errors)}. {spent.describe()}. "
+            f"{spent.advice(spent.comfortable_skull_share)}"
         )
     report = _request(plan) | measure.describe(task.source, after, scheme, spacing_mm)
     report |= {
@@ -75,37 +78,34 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
 
 def _reach(task: Task) -> Reached:
     """Run the flow; turn used-up slack into a message that names the budget."""
-    flow, spacing_mm = prepare(task.problem), task.spacing_mm
-    midline = measure.midline_index(task.cleaned > 0)
+    plan, midline = task.plan, measure.midline_index(task.cleaned > 0)
 
-    def widths(mask: np.ndarray, box: measure.Box) -> dict[str, float]:
-        found = measure.atrial_widths_mm(mask, midline - box[0].start, spacing_mm)
-        return dict(zip(SIDES, found, strict=True))
+    def widths(classes: np.ndarray) -> dict[str, float]:
+        mask = np.isin(classes, task.problem.weighted)
+        return dict(zip(SIDES, measure.atrial_widths_mm(mask, midline, task.spacing_mm), strict=True))
 
+    goal = None if plan.widths_mm is None else WidthGoal(task.classes.sides, plan.widths_mm, widths)
     try:
-        wanted = task.plan.widths_mm
-        return reach(flow, task.targets_ml, None if wanted is None else WidthGoal(task.classes.sides, wanted, widths))
+        return reach(prepare(task.problem), task.targets_ml, goal)
     except SlackExhausted as stop:
         raise MorphError(_refusal(stop, task)) from None
 
 
 def _refusal(stop: SlackExhausted, task: Task) -> str:
     """Why the slack did not suffice, with the largest width reached and what would be enough."""
-    plan, before = task.plan, class_volumes_ml(task.problem)
-    if not plan.widths_mm:
+    if not stop.search:
         return f"{task.budget.describe()}, and the external CSF gave way before the target was reached. Ask for less."
-    need, reached = task.budget.need, []
-    for side, members in task.classes.sides.items():
-        now = float(stop.volumes_ml[list(members)].sum())
-        ratio = plan.widths_mm[side] / max(stop.widths_mm[side], 0.1)
-        need += now * ratio ** stop.exponents[side] - float(before[list(members)].sum())
-        reached.append(f"{side} {stop.widths_mm[side]:.1f}")
-    wanted = ", ".join(f"{side} {mm:g}" for side, mm in plan.widths_mm.items())
-    guess = Budget(need, task.budget.tissue, task.budget.slack, plan.skull_share)
+    volumes = class_volumes_ml(task.problem)
+    need, reached, wanted = task.budget.need, [], []
+    for side, found in stop.search.items():
+        ratio = found.wanted_mm / max(found.width_mm, 0.1)
+        need += found.volume_ml * ratio**found.exponent - float(volumes[list(task.classes.sides[side])].sum())
+        reached.append(f"{side} {found.width_mm:.1f}")
+        wanted.append(f"{side} {found.wanted_mm:g}")
+    guess = Budget(need, task.budget.tissue, task.budget.slack, task.plan.skull_share)
     return (
-        f"Atrial width {wanted} mm cannot be reached; the largest width reached is {', '.join(reached)} mm. Estimate "
-        f"of what is missing: {guess.describe()}. Ask for less, or give skull_share={guess.enough_skull_share:.2f} "
-        "or more, or let tissue pay (e.g. white_matter=0.9)."
+        f"Atrial width {', '.join(wanted)} mm cannot be reached; the largest width reached is {', '.join(reached)} mm. "
+        f"Estimate of what is missing: {guess.describe()}. {guess.advice(guess.comfortable_skull_share)}"
     )
 
 

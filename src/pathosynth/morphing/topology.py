@@ -34,7 +34,7 @@ def flip_keeps_topology(labels: np.ndarray, voxels: np.ndarray, new: int) -> np.
     left = around == labels.ravel()[voxels][:, None]
     faces = left & _FACE
     whole = ~faces.any(axis=1) | _one_piece(left & _FACE_OR_EDGE, faces, _JOINED_6)
-    return _simple(left) & whole & _simple(around == new)
+    return np.asarray(_simple(left) & whole & _simple(around == new))
 
 
 def neighbours(labels: np.ndarray, voxels: np.ndarray, *, faces_only: bool = False) -> np.ndarray:
@@ -134,7 +134,7 @@ def _simple(same: np.ndarray) -> np.ndarray:
     """Simple-point test on (n, 26) neighbourhoods, true where the neighbour has the label in question."""
     own = _one_piece(same, same, _JOINED_26)
     other = ~same & _FACE_OR_EDGE
-    return own & _one_piece(other, other & _FACE, _JOINED_6)
+    return np.asarray(own & _one_piece(other, other & _FACE, _JOINED_6))
 
 
 def _one_piece(members: np.ndarray, wanted: np.ndarray, joined: np.ndarray) -> np.ndarray:
@@ -160,7 +160,7 @@ def _dissolve(
     piece = np.pad(pieces, 1).ravel()[voxels]
     while len(voxels):
         count = _faces_with(out, mask, voxels, piece)
-        ready = count.any(axis=1)[piece]
+        ready = np.take(count.any(axis=1), piece)
         if not ready.any():
             break
         out.ravel()[voxels[ready]] = count.argmax(axis=1)[piece[ready]].astype(labels.dtype)
@@ -175,7 +175,7 @@ def _dissolve(
 def _faces_with(labels: np.ndarray, mask: np.ndarray, voxels: np.ndarray, piece: np.ndarray) -> np.ndarray:
     """Faces that each piece shares with each label outside the mask; background does not count."""
     around = neighbours(labels, voxels, faces_only=True)
-    outside = ~neighbours(mask, voxels, faces_only=True)
+    outside: np.ndarray = np.asarray(~neighbours(mask, voxels, faces_only=True))
     count = np.zeros((int(piece.max()) + 1, int(labels.max()) + 1), np.int64)
     np.add.at(count, (np.broadcast_to(piece[:, None], around.shape)[outside], around[outside]), 1)
     count[:, 0] = 0
