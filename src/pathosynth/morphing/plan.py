@@ -4,13 +4,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from pathosynth.data.grid import Box, crop
 from pathosynth.data.labels import LabelScheme, check_values
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import measure, weights
 from pathosynth.morphing.budget import Budget
 from pathosynth.morphing.classes import ClassMap, split_classes
+from pathosynth.morphing.coarse import block_factors
 from pathosynth.morphing.flow import FlowProblem
-from pathosynth.morphing.frame import Frame, cut, frame_head
 from pathosynth.morphing.measure import SIDES
 from pathosynth.morphing.topology import dissolve_excess, dissolve_specks, rejoin
 from pathosynth.runs.errors import InputError
@@ -19,6 +20,7 @@ SPECK_VOXELS = 20
 LARGEST_STRAY_VOXELS = 200  # a larger stray piece is an error, not something to tidy away
 WIDEST_GAP_VOXELS = 3.0  # between two large pieces that a source joins by a few voxels, e.g. both hemispheres
 SHELL_MM = 10.0
+_MARGIN_BLOCKS = 3  # the halo of two blocks and one more
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """A plan for one label map, ready to be carried out. Arrays are in the frame.
+    """A plan for one label map, ready to be carried out. Arrays are in the box.
 
     Attributes:
         plan, scheme, spacing_mm: as given.
-        frame: where the worked part lies in the array.
+        box: the worked part of the array, the head and a margin; it may reach beyond the array.
         source: labels as they came.
         cleaned: labels without specks of at most 20 voxels, the map that is moved.
         specks: voxels changed by that.
@@ -71,7 +73,7 @@ class Task:
     plan: Plan
     scheme: LabelScheme
     spacing_mm: Spacing
-    frame: Frame
+    box: Box
     source: np.ndarray
     cleaned: np.ndarray
     specks: int
@@ -93,17 +95,17 @@ def make_task(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan
         InputError: the map is not usable.
     """
     check_labels(labels, scheme, spacing_mm)
-    frame = frame_head(labels, spacing_mm, SHELL_MM if plan.skull_share > 0 else 0.0)
-    source = cut(labels, frame)
+    box = _head_box(labels, spacing_mm, SHELL_MM if plan.skull_share > 0 else 0.0)
+    source = crop(labels, box, 0)
     cleaned = clean_source(source)
     if plan.source_map is not None:
-        plan = replace(plan, source_map=cut(plan.source_map, frame))
+        plan = replace(plan, source_map=crop(plan.source_map, box, 1.0))
     classes = split_classes(cleaned, scheme, plan.group, measure.midline_index(cleaned > 0))
     problem = _problem(cleaned, classes, scheme, spacing_mm, plan)
     targets = _targets(problem, classes, plan)
     budget = _budget(problem, plan, targets)
     specks = int((cleaned != source).sum())
-    return Task(plan, scheme, spacing_mm, frame, source, cleaned, specks, classes, problem, targets, budget)
+    return Task(plan, scheme, spacing_mm, box, source, cleaned, specks, classes, problem, targets, budget)
 
 
 def clean_source(labels: np.ndarray) -> np.ndarray:
@@ -139,6 +141,17 @@ def check_labels(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -
     if labels.min() < 0:
         raise InputError(f"Labels: expected values >= 0, found {int(labels.min())}.")
     check_values(labels, scheme)
+
+
+def _head_box(labels: np.ndarray, spacing_mm: Spacing, room_mm: float) -> Box:
+    """The head with room for the halo and `room_mm` for the skull to grow, a multiple of the coarse blocks."""
+    factors = block_factors(spacing_mm)
+    start, stop = [], []
+    for part, factor, spacing in zip(measure.bounding_box(labels > 0), factors, spacing_mm, strict=True):
+        margin = _MARGIN_BLOCKS * factor + int(np.ceil(room_mm / spacing))
+        start.append(part.start - margin)
+        stop.append(part.start - margin - (part.start - part.stop - 2 * margin) // factor * factor)
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
 def _problem(

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from pathosynth.data.grid import uncrop
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import measure, validity
 from pathosynth.morphing.budget import Budget, SlackExhausted, check_budget
 from pathosynth.morphing.exact import Exact, flip_to_counts
 from pathosynth.morphing.flow import prepare
-from pathosynth.morphing.frame import paste_field, paste_labels
 from pathosynth.morphing.measure import SIDES
 from pathosynth.morphing.morphed import Morphed
 from pathosynth.morphing.plan import (
@@ -72,8 +72,10 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
         "validity": found.numbers,
         "warnings": found.warnings,
     }
-    displacement = paste_field(reached.displacement, task.frame, labels.shape)
-    return Morphed(paste_labels(after, task.frame, labels), displacement, report)
+    out = uncrop(after, task.box, labels.shape, 0)
+    if int((out > 0).sum()) != int((after > 0).sum()):
+        raise MorphError("The head grew beyond the image. Pad the label map with background on every side first.")
+    return Morphed(out, uncrop(reached.displacement, task.box, labels.shape, 0.0), report)
 
 
 def _reach(task: Task) -> Reached:
