@@ -141,6 +141,7 @@ def save_model(
     plain = {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in weights.items()}
     unfinished = folder / ".model.safetensors.unfinished"
     save_file(plain, unfinished)
+    unfinished.chmod(0o644)
     unfinished.replace(folder / "model.safetensors")
     count = sum(value.numel() for value in plain.values())
     write_text(folder / "README.md", model_card(config, scheme, spacing_mm, facts, INTENSITY_RULE, count))
