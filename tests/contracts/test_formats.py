@@ -87,6 +87,9 @@ def test_bids_round_trip(scheme: str, small_brain: Maker, tmp_path: Path) -> Non
         np.testing.assert_array_equal(read_field(cases[2].displacement)[0], read_field(back["aVent01"].displacement)[0])
     legend = (tmp_path / f"out/seg-{scheme}_dseg.tsv").read_text().splitlines()
     assert [row.split("\t")[1] for row in legend[2:]] == [label.name for label in load_scheme(scheme).labels]
+    snap = [row for row in (tmp_path / f"out/seg-{scheme}_itksnap.txt").read_text().splitlines() if row[0] != "#"]
+    rows = [(int(number), name.strip('"')) for number, *_, name in (row.split(maxsplit=7) for row in snap)]
+    assert rows == [(0, "Clear Label"), *((label.value, label.name) for label in load_scheme(scheme).labels)]
     description = json.loads((tmp_path / "out/dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Name"] == "pathosynth"

@@ -133,6 +133,31 @@ def check(
     _run(check.plan(inputs.read_input(source, scheme), known, checks, model, _options(common)), common)
 
 
+@command("export", "Stages")
+def export(
+    common: Work,
+    *,
+    sources: o.Inputs,
+    scheme: o.Scheme = "",
+    layout: Annotated[str, typer.Option("--format", help="Layout to write: nnunet.")] = "nnunet",
+    contrasts: Annotated[
+        list[str], typer.Option("--contrast", help="A channel, in order; by default all that every case has.")
+    ] = [],  # noqa: B006, typer needs the plain default
+    folds: Annotated[
+        int,
+        typer.Option("--folds", min=0, help="Write splits_final.json: synthetic cases train only, no subject leaks."),
+    ] = 0,
+) -> None:
+    """Write real and synthetic cases as a data set that nnU-Net trains on."""
+    from pathosynth.runs.errors import ConfigError
+    from pathosynth.stages import export, inputs
+
+    if layout != "nnunet":
+        raise ConfigError(f"--format {layout}: expected nnunet. What synthesize and prepare write is BIDS already.")
+    cases = [case for source in sources for case in inputs.read_input(source, scheme)]
+    _run(export.plan(cases, contrasts, folds, _options(common)), common)
+
+
 @command("train", "Stages")
 def train(
     common: Work,

@@ -27,7 +27,10 @@ from pathosynth.runs.files import json_text, write_text
 
 BIDS_VERSION = "1.10.0"
 
-IGNORED = ("cases.csv", "checks.csv", "run.json", "montage.png", "rejected/", "*_xfm.nii.gz", "*_xfm.json")
+IGNORED = (
+    "cases.csv", "checks.csv", "run.json", "montage.png", "rejected/", "*_xfm.nii.gz", "*_xfm.json",
+    "seg-*_itksnap.txt", "seg-*_freesurfer.txt",
+)  # fmt: skip
 """What may lie in a data set beside the BIDS files."""
 
 _TABLE = {
@@ -115,6 +118,8 @@ def write_tables(root: Path, cases: Sequence[Case], *, name: str, command: str =
     write_text(root / "participants.json", json_text({key: {"Description": text} for key, text in _TABLE.items()}))
     for scheme in schemes:
         write_text(root / f"seg-{scheme.name}_dseg.tsv", color_table(scheme, "bids"))
+        write_text(root / f"seg-{scheme.name}_itksnap.txt", color_table(scheme, "itksnap"))
+        write_text(root / f"seg-{scheme.name}_freesurfer.txt", color_table(scheme, "freesurfer"))
     write_cases(root / "cases.csv", cases)
 
 
@@ -220,7 +225,8 @@ def _readme(name: str, cases: Sequence[Case], schemes: Sequence[LabelScheme]) ->
     legends = ", ".join(f"`seg-{scheme.name}` ({scheme.description})" for scheme in schemes)
     return (
         f"# {name}\n\n{len(cases)} cases, {synthetic} of them synthetic: see `origin` in participants.tsv and the JSON "
-        f"file beside every volume.\nSegmentations: {legends}.\n"
+        f"file beside every volume.\nSegmentations: {legends}.\nLegends for ITK-SNAP (Segmentation > Import Label "
+        "Descriptions) and FreeSurfer: `seg-*_itksnap.txt`, `seg-*_freesurfer.txt`.\n"
         f"Made with pathosynth {__version__}. For research only.\n"
     )
 

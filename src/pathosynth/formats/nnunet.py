@@ -77,12 +77,45 @@ def write(root: Path, cases: Sequence[Case], contrasts: Sequence[str]) -> None:
         InputError: a file or a contrast is missing, grids differ within a case, or the schemes differ.
     """
     root = Path(root).absolute()
-    check_cases(cases, str(root))
-    if len({case.scheme for case in cases}) != 1:
-        raise InputError(f"{root}: expected cases of one label scheme, found {sorted({c.scheme for c in cases})}.")
-    scheme = load_scheme(cases[0].scheme)
+    _one_scheme(root, cases)
     for case in cases:
-        _write_case(root, case, scheme, contrasts)
+        write_case(root, case, contrasts)
+    write_tables(root, cases, contrasts)
+
+
+def write_case(root: Path, case: Case, contrasts: Sequence[str]) -> list[Path]:
+    """Write the images and the label map of one case; returns the files.
+
+    Raises:
+        InputError: a file or a contrast is missing, or the grids differ.
+    """
+    missing = [contrast for contrast in contrasts if contrast not in case.images]
+    if case.labels is None or missing:
+        lacking = "a label map" if case.labels is None else f"contrasts {missing}"
+        raise InputError(
+            f"{root}: case '{case.case}' lacks {lacking}, which nnU-Net needs. Leave the case out or add it."
+        )
+    scheme = load_scheme(case.scheme)
+    labels = read_labels(case.labels, scheme)
+    images = [read_image(case.images[contrast]) for contrast in contrasts]
+    for contrast, image in zip(contrasts, images, strict=True):
+        check_same_grid(labels, image, f"case '{case.case}', labels and {contrast}")
+    image_folder, label_folder = _FOLDERS["test" if case.split == "test" else "train"]
+    files = [root / image_folder / f"{case.case}_{number:04d}.nii.gz" for number in range(len(contrasts))]
+    for path, image in zip(files, images, strict=True):
+        write_image(path, image)
+    label_map = root / label_folder / f"{case.case}.nii.gz"
+    write_labels(label_map, labels.with_array(scheme.indices(labels.array)))
+    return [*files, label_map]
+
+
+def write_tables(root: Path, cases: Sequence[Case], contrasts: Sequence[str]) -> None:
+    """Write ``dataset.json`` and the mapping for cases that are written.
+
+    Raises:
+        InputError: a case appears twice, or the schemes differ.
+    """
+    scheme = _one_scheme(root, cases)
     numbers = {scheme[value].name: index for index, value in enumerate(scheme.values, start=1)}
     description = {
         "channel_names": {str(number): contrast for number, contrast in enumerate(contrasts)},
@@ -202,17 +235,8 @@ def _remapped(case: Case, mapping: dict[int, int], config: Config) -> Case:
     return case.model_copy(update={"labels": path})
 
 
-def _write_case(root: Path, case: Case, scheme: LabelScheme, contrasts: Sequence[str]) -> None:
-    missing = [contrast for contrast in contrasts if contrast not in case.images]
-    if case.labels is None or missing:
-        lacking = "a label map" if case.labels is None else f"contrasts {missing}"
-        raise InputError(
-            f"{root}: case '{case.case}' lacks {lacking}, which nnU-Net needs. Leave the case out or add it."
-        )
-    image_folder, label_folder = _FOLDERS["test" if case.split == "test" else "train"]
-    labels = read_labels(case.labels, scheme)
-    for number, contrast in enumerate(contrasts):
-        image = read_image(case.images[contrast])
-        check_same_grid(labels, image, f"case '{case.case}', labels and {contrast}")
-        write_image(root / image_folder / f"{case.case}_{number:04d}.nii.gz", image)
-    write_labels(root / label_folder / f"{case.case}.nii.gz", labels.with_array(scheme.indices(labels.array)))
+def _one_scheme(root: Path, cases: Sequence[Case]) -> LabelScheme:
+    check_cases(cases, str(root))
+    if len({case.scheme for case in cases}) != 1:
+        raise InputError(f"{root}: expected cases of one label scheme, found {sorted({c.scheme for c in cases})}.")
+    return load_scheme(cases[0].scheme)

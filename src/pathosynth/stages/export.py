@@ -1,0 +1,88 @@
+"""Cases -> the folder another program trains on: nnU-Net's raw layout, with splits that do not leak."""
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathosynth.data.cases import CONTRASTS, Case, check_cases
+from pathosynth.formats import nnunet
+from pathosynth.runs.errors import ConfigError, InputError
+from pathosynth.runs.record import RunRecord
+from pathosynth.stages import inputs, outputs
+from pathosynth.stages.batch import Options, Plan, Result
+
+BYTES_PER_VOXEL = 24
+"""A stored volume, its float32 copy, the labels and their dense numbers, per voxel and contrast."""
+
+SPLITS = "splits_final.json"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One case to be written in the other layout."""
+
+    row: Case
+
+    @property
+    def case(self) -> str:
+        """Name of the case; it keeps it."""
+        return self.row.case
+
+    @property
+    def source(self) -> str:
+        """Name of the case."""
+        return self.row.case
+
+
+def plan(cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: Options) -> Plan:
+    """Every case becomes one task.
+
+    Args:
+        cases: real and synthetic ones, all in one scheme.
+        contrasts: channels in order; those that all cases have where empty.
+        folds: of ``splits_final.json``; 0 writes none.
+        options: how to run; its seed deals the subjects into folds.
+
+    Raises:
+        ConfigError: nnU-Net would not take the folder's name, or the cases use several schemes.
+        InputError: a name appears twice, there is no common contrast, or the subjects do not suffice for the folds.
+    """
+    if not re.fullmatch(r"Dataset\d{3}_\w+", options.out.absolute().name):
+        raise ConfigError(f"--output {options.out}: expected a name like Dataset501_Ventricles, as nnU-Net does.")
+    check_cases(cases, "export")
+    scheme = inputs.one_scheme(cases)
+    present = {case.case: sorted(case.images) for case in cases}
+    channels = list(contrasts) or [name for name in CONTRASTS if all(name in found for found in present.values())]
+    if not channels or not set(channels) <= {name for found in present.values() for name in found}:
+        wanted = ", ".join(contrasts) or "one contrast that all have"
+        raise InputError(f"export: expected images of {wanted}, found {present}. Give cases with images.")
+    if folds:
+        nnunet.make_splits(cases, folds=folds, seed=options.seed)
+    return Plan(
+        command="export",
+        config={"format": "nnunet", "scheme": scheme.name, "contrasts": channels, "folds": folds},
+        inputs=inputs.files_of(cases),
+        tasks=[Exported(case) for case in cases],
+        work=functools.partial(export_case, contrasts=channels, out=options.out),
+        finish=functools.partial(_finish, cases=tuple(cases), contrasts=channels, folds=folds),
+        memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL * len(channels)),
+        makes=f"{len(cases)} cases in nnU-Net's raw layout, channels {', '.join(channels)}",
+    )
+
+
+def export_case(task: Exported, *, contrasts: Sequence[str], out: Path) -> Result:
+    """Read and write one case."""
+    root = out.absolute()
+    files = nnunet.write_case(root, task.row, contrasts)
+    return Result("done", facts={"files": sorted(path.relative_to(root).as_posix() for path in files)})
+
+
+def _finish(out: Path, record: RunRecord, *, cases: Sequence[Case], contrasts: Sequence[str], folds: int) -> None:
+    written = [case for case in cases if record.content["cases"][case.case]["outcome"] == "done"]
+    if not written:
+        return
+    nnunet.write_tables(out.absolute(), written, contrasts)
+    if folds:
+        nnunet.write_splits(out / SPLITS, nnunet.make_splits(written, folds=folds, seed=record.content["seed"]))
