@@ -6,7 +6,7 @@ import scipy.ndimage as ndi
 from skimage.measure import euler_number
 
 from pathosynth.morphing.exact import flip_to_counts
-from pathosynth.morphing.topology import dissolve_excess, dissolve_specks, flip_keeps_topology
+from pathosynth.morphing.topology import dissolve_specks, flip_keeps_topology, limit_pieces
 
 FULL = np.ones((3, 3, 3))
 
@@ -95,13 +95,24 @@ def test_a_speck_inside_a_speck_goes_with_it():
     assert np.all(out[2:9] == 1)
 
 
-def test_excess_pieces_go_smallest_first_and_large_ones_never():
+def test_surplus_pieces_go_smallest_first_and_large_ones_never():
     labels = np.ones((20, 20, 20), np.uint8)
     labels[2:6, 2:6, 2:6], labels[10:13, 10:13, 10:13], labels[16:18, 16, 16] = 2, 2, 2
-    out, _ = dissolve_excess(labels, {2: 2}, limit=30, connectivity=26)
+    out = limit_pieces(labels, {2: 2}, 26, stray_voxels=30, reach_voxels=0.0)
     assert ndi.label(out == 2, FULL)[1] == 2
-    out, _ = dissolve_excess(labels, {2: 1}, limit=10, connectivity=26)
+    assert np.all(out[10:13, 10:13, 10:13] == 2)
+    out = limit_pieces(labels, {2: 1}, 26, stray_voxels=10, reach_voxels=0.0)
     assert ndi.label(out == 2, FULL)[1] == 2, "27 voxels is above the limit of 10"
+
+
+def test_large_surplus_pieces_are_joined_across_narrow_gaps_only():
+    labels = np.ones((24, 10, 10), np.uint8)
+    labels[2:10, 2:8, 2:8], labels[12:20, 2:8, 2:8] = 5, 5
+    joined = limit_pieces(labels, {5: 1}, 26, stray_voxels=10, reach_voxels=3.0)
+    assert ndi.label(joined == 5)[1] == 1
+    assert (joined != labels).sum() == 2
+    np.testing.assert_array_equal(limit_pieces(labels, {5: 1}, 26, stray_voxels=10, reach_voxels=2.0), labels)
+    np.testing.assert_array_equal(limit_pieces(labels, {5: 2}, 26, stray_voxels=10, reach_voxels=3.0), labels)
 
 
 def test_flips_reach_the_exact_counts_without_changing_the_topology(rng):

@@ -110,18 +110,19 @@ def refine(displacement: np.ndarray, factors: tuple[int, int, int], blocks: tupl
 
 def _stretch(array: np.ndarray, axis: int, factor: int, wanted: slice) -> np.ndarray:
     """Linear interpolation along one axis from block centres to voxel centres, constant beyond the ends."""
-    size, moved = array.shape[axis], np.moveaxis(array, axis, 0)
-    middle = np.arange(wanted.start, wanted.stop)
-    below, above = moved[np.maximum(middle - 1, 0)], moved[np.minimum(middle + 1, size - 1)]
-    here = moved[middle]
+    moved = np.moveaxis(array, axis, 0)
+    padded = np.concatenate([moved[:1], moved, moved[-1:]])
+    first, last = wanted.start, wanted.stop
+    below, here, above = padded[first:last], padded[first + 1 : last + 1], padded[first + 2 : last + 2]
     shape = list(array.shape)
-    shape[axis] = factor * len(middle)
+    shape[axis] = factor * (last - first)
     out = np.empty(shape, np.float32)
     target = np.moveaxis(out, axis, 0)
     for part in range(factor):
         offset = np.float32((part + 0.5) / factor - 0.5)
-        other = above if offset > 0 else below
-        target[part::factor] = here + abs(offset) * (other - here)
+        change = (above if offset > 0 else below) - here
+        change *= abs(offset)
+        np.add(here, change, out=target[part::factor])
     return out
 
 

@@ -55,7 +55,7 @@ class FlowProblem:
     skull_share: float = 0.0
     shell_mm: float = 10.0
     ell_mm: float = 12.0
-    tolerance: float = 1e-3
+    tolerance: float = 3e-3
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from pathosynth.morphing.classes import ClassMap, split_classes
 from pathosynth.morphing.coarse import block_factors
 from pathosynth.morphing.flow import FlowProblem
 from pathosynth.morphing.measure import SIDES
-from pathosynth.morphing.topology import dissolve_excess, dissolve_specks, rejoin
+from pathosynth.morphing.topology import dissolve_specks, limit_pieces
 from pathosynth.runs.errors import InputError
 
 SPECK_VOXELS = 20
 LARGEST_STRAY_VOXELS = 200  # a larger stray piece is an error, not something to tidy away
-WIDEST_GAP_VOXELS = 3.0  # between two large pieces that a source joins by a few voxels, e.g. both hemispheres
+WIDEST_GAP_VOXELS = 6.0  # between two large pieces that a source joins by a few voxels, e.g. both hemispheres
 SHELL_MM = 10.0
 _MARGIN_BLOCKS = 3  # the halo of two blocks and one more
 
@@ -114,8 +114,7 @@ def clean_source(labels: np.ndarray) -> np.ndarray:
     allowed = np.bincount(owner[sizes > SPECK_VOXELS], minlength=int(labels.max()) + 1)
     cleaned, _ = dissolve_specks(labels, SPECK_VOXELS, clear_floating=True)
     limits = {value: max(int(n), 1) for value, n in enumerate(allowed) if value and (labels == value).any()}
-    cleaned, _ = dissolve_excess(cleaned, limits, LARGEST_STRAY_VOXELS, 26)
-    return rejoin(cleaned, limits, WIDEST_GAP_VOXELS)[0]
+    return limit_pieces(cleaned, limits, 26, LARGEST_STRAY_VOXELS, WIDEST_GAP_VOXELS)
 
 
 def class_volumes_ml(problem: FlowProblem) -> np.ndarray:

@@ -23,7 +23,7 @@ from pathosynth.morphing.plan import (
     make_task,
 )
 from pathosynth.morphing.reach import Reached, reach
-from pathosynth.morphing.topology import dissolve_excess, dissolve_specks, rejoin
+from pathosynth.morphing.topology import dissolve_specks, limit_pieces
 from pathosynth.morphing.width import WidthGoal
 from pathosynth.runs.errors import MorphError
 
@@ -47,7 +47,7 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     task = make_task(labels, scheme, spacing_mm, plan)
     check_budget(task.budget)
     reached = _reach(task)
-    tidy, dissolved = _tidy(task, reached)
+    tidy = _tidy(task, reached.classes)
     frozen = task.problem.weighted if plan.widths_mm is not None else ()
     exact = flip_to_counts(
         tidy, task.classes.array, reached.displacement, _counts(task, tidy), task.problem.slack, frozen
@@ -66,7 +66,7 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
         "corrections": reached.corrections,
         "solver_iterations": reached.state.iterations,
         "specks_cleaned_voxels": task.specks,
-        "pieces_dissolved_voxels": dissolved,
+        "tidied_voxels": int((tidy != reached.classes).sum()),
         "flipped_voxels": sum(exact.flips.values()) // 2,
         "budget": _spent(task, after).describe(),
         "validity": found.numbers,
@@ -121,15 +121,13 @@ def _spent(task: Task, after: np.ndarray) -> Budget:
     return Budget(need, given, task.budget.slack, task.plan.skull_share)
 
 
-def _tidy(task: Task, reached: Reached) -> tuple[np.ndarray, int]:
+def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
     """Dissolve pieces the source does not have: specks first, then the smallest of what is too many."""
-    out, changed = dissolve_specks(reached.classes, SPECK_VOXELS)
+    out, _ = dissolve_specks(classes, SPECK_VOXELS)
     for connectivity in (6, 26):
         allowed = measure.component_counts(task.problem.classes, connectivity)
-        out, more = dissolve_excess(out, allowed, LARGEST_STRAY_VOXELS, connectivity)
-        changed += more
-    out, more = rejoin(out, measure.component_counts(task.problem.classes), WIDEST_GAP_VOXELS)
-    return out, changed + more
+        out = limit_pieces(out, allowed, connectivity, LARGEST_STRAY_VOXELS, WIDEST_GAP_VOXELS)
+    return out
 
 
 def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:

@@ -73,44 +73,37 @@ def dissolve_specks(
     return _dissolve(labels, pieces, np.flatnonzero(small), clear_floating=clear_floating)
 
 
-def dissolve_excess(
-    labels: np.ndarray, allowed: dict[int, int], limit: int, connectivity: int
-) -> tuple[np.ndarray, int]:
-    """Where a label has more pieces than allowed, dissolve its smallest ones of at most `limit` voxels."""
-    pieces, owner, sizes = labelled_pieces(labels, connectivity)
-    doomed: list[np.ndarray] = []
-    for value, count in allowed.items():
-        mine = np.flatnonzero((owner == value) & (sizes > 0))
-        mine = mine[mine > 0]
-        order = mine[np.argsort(sizes[mine], kind="stable")]
-        surplus = order[: max(len(order) - count, 0)]
-        doomed.append(surplus[sizes[surplus] <= limit])
-    chosen = np.concatenate(doomed) if doomed else np.empty(0, np.int64)
-    return _dissolve(labels, pieces, chosen, clear_floating=False)
+def limit_pieces(
+    labels: np.ndarray, allowed: dict[int, int], connectivity: int, stray_voxels: int, reach_voxels: float
+) -> np.ndarray:
+    """Where a label has more pieces than allowed, dissolve its small surplus ones and join its large ones to the rest.
 
+    Large pieces that hang together by a few voxels only, such as two hemispheres, are joined by a path of voxels.
+    Background is never painted over.
 
-def rejoin(labels: np.ndarray, allowed: dict[int, int], reach_voxels: float) -> tuple[np.ndarray, int]:
-    """Where a label has more pieces (by corners) than allowed, lead a path of voxels from its smaller ones to the rest.
-
-    For large pieces that hang together by a few voxels only, such as two hemispheres. Background is never painted
-    over, and gaps wider than `reach_voxels` stay.
-
-    Returns:
-        The joined map and the number of voxels painted.
+    Args:
+        labels: (I, J, K) unsigned integers; not changed.
+        allowed: most pieces of each label.
+        connectivity: 6 or 26, what counts as one piece.
+        stray_voxels: size up to which a surplus piece is dissolved.
+        reach_voxels: widest gap to bridge; wider ones stay.
     """
-    out = labels.copy()
-    pieces, owner, sizes = labelled_pieces(labels, 26)
+    pieces, owner, sizes = labelled_pieces(labels, connectivity)
+    small, large = [], []
     for value, count in allowed.items():
         mine = np.flatnonzero((owner == value) & (sizes > 0))
-        mine = mine[mine > 0]
-        for piece in mine[np.argsort(-sizes[mine], kind="stable")][max(count, 1) :]:
-            part = pieces == piece
-            box = bounding_box(part, int(np.ceil(reach_voxels)) + 1)
-            rest = (labels[box] == value) & ~part[box]
-            for voxel in _path(part[box], rest, reach_voxels):
-                if out[box][voxel] > 0:
-                    out[box][voxel] = value
-    return out, int((out != labels).sum())
+        surplus = mine[np.argsort(-sizes[mine], kind="stable")][max(count, 1) :]
+        small += [piece for piece in surplus if sizes[piece] <= stray_voxels]
+        large += [piece for piece in surplus if sizes[piece] > stray_voxels]
+    out, _ = _dissolve(labels, pieces, np.array(small, np.int64), clear_floating=False)
+    for piece in large:
+        part = pieces == piece
+        box = bounding_box(part, int(np.ceil(reach_voxels)) + 1)
+        rest = (labels[box] == owner[piece]) & ~part[box]
+        for voxel in _path(part[box], rest, reach_voxels):
+            if out[box][voxel] > 0:
+                out[box][voxel] = owner[piece]
+    return out
 
 
 def _path(start: np.ndarray, goal: np.ndarray, reach_voxels: float) -> list[tuple[int, ...]]:
@@ -154,6 +147,8 @@ def _dissolve(
     labels: np.ndarray, pieces: np.ndarray, doomed: np.ndarray, *, clear_floating: bool
 ) -> tuple[np.ndarray, int]:
     """Relabel whole pieces by the label they share most faces with; pieces inside others wait for the next pass."""
+    if not len(doomed):
+        return labels.copy(), 0
     out = np.ascontiguousarray(np.pad(labels, 1))  # written through its flat view
     mask = np.ascontiguousarray(np.pad(np.isin(pieces, doomed), 1))
     voxels = np.flatnonzero(mask)
