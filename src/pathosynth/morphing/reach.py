@@ -7,7 +7,7 @@ import numpy as np
 from pathosynth.morphing.budget import check_slack
 from pathosynth.morphing.flow import FlowGrid, FlowState, begin, step, voxel_displacement
 from pathosynth.morphing.warp import warp_labels
-from pathosynth.morphing.width import SideSearch, WidthGoal, measured, next_volume_ml
+from pathosynth.morphing.width import WIDTH_TOLERANCE_MM, SideSearch, WidthGoal, measured, next_volume_ml
 from pathosynth.runs.errors import MorphError
 
 _MISS = 0.005
@@ -49,18 +49,20 @@ def reach(flow: FlowGrid, targets_ml: dict[int, float], goal: WidthGoal | None =
     hard = hard_volumes_ml(flow, flow.problem.classes)
     search = {} if goal is None else _begin_search(flow, goal, hard)
     state, trail = begin(flow), [(flow.start_ml, hard)]
-    best, best_miss, idle = None, np.inf, 0
+    best, best_rank, idle = None, (True, np.inf), 0
     for correction in range(_CORRECTIONS + 1 if goal is None else _WIDTH_ROUNDS):
         state = _to_end(flow, state, _corrected(trail, targets_ml | _search_targets(goal, search, hard)), search)
         reached = materialise(flow, state, correction)
         hard = hard_volumes_ml(flow, reached.classes)
-        miss = _hard_miss(flow, hard, targets_ml)
+        miss, off_mm = _hard_miss(flow, hard, targets_ml), 0.0
         if goal is not None:
             widths = goal.measure(reached.classes)
             search = {s: measured(k, widths[s], float(hard[list(goal.sides[s])].sum())) for s, k in search.items()}
-            miss = max(miss, goal.error_mm(widths) / goal.aim_mm(flow.problem.spacing_mm))
-        best, best_miss, idle = (reached, miss, 0) if miss < best_miss else (best, best_miss, idle + 1)
-        if best_miss <= 1.0 or idle == _IDLE_ROUNDS:
+            off_mm = goal.error_mm(widths)
+            miss = max(miss, off_mm / goal.aim_mm(flow.problem.spacing_mm))
+        rank = (off_mm > WIDTH_TOLERANCE_MM, miss)  # flips can mend a volume, but not a width
+        best, best_rank, idle = (reached, rank, 0) if rank < best_rank else (best, best_rank, idle + 1)
+        if best_rank <= (False, 1.0) or (idle >= _IDLE_ROUNDS and not best_rank[0]):
             break
         trail.append((state.soft_ml, hard))
     return replace(best or reached, corrections=correction)

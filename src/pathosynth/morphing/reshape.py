@@ -24,10 +24,9 @@ from pathosynth.morphing.plan import (
 )
 from pathosynth.morphing.reach import Reached, reach
 from pathosynth.morphing.topology import dissolve_specks, limit_pieces
-from pathosynth.morphing.width import WidthGoal
+from pathosynth.morphing.width import WIDTH_TOLERANCE_MM, WidthGoal
 from pathosynth.runs.errors import MorphError
 
-WIDTH_TOLERANCE_MM = 0.3
 _FLIPS_WARN, _FLIPS_ERROR = 0.02, 0.10  # a thin label whose walls lie along the grid needs more than a round one
 
 
@@ -174,7 +173,8 @@ def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact
         found.limit(
             share > _FLIPS_ERROR, share > _FLIPS_WARN, f"{name}: {100 * share:.1f} % of its voxels were flipped"
         )
-    lost = {task.scheme[task.classes.values[i]].name: n for i, n in exact.missing.items() if n}
+    names = {0: "background"} | {label.value: label.name for label in task.scheme.labels}
+    lost = {names[task.classes.values[i]]: n for i, n in exact.missing.items() if n}
     found.limit(False, bool(lost), f"voxels that no flip could place without changing the topology: {lost}")
 
 

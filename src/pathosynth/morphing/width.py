@@ -7,6 +7,7 @@ import numpy as np
 
 from pathosynth.data.volume import Spacing
 
+WIDTH_TOLERANCE_MM = 0.3
 _FIRST_EXPONENT = 1.8  # of volume over width, seen on fetal atlases; replaced by what is measured
 _EXPONENTS = (1.0, 4.0)
 _TELLING = 0.03  # change of ln w large enough to measure the exponent

@@ -15,6 +15,9 @@ PATHOLOGY = "ventriculomegaly"
 SETTINGS = ("atrial_width_mm=15",)
 """Moderate to severe: 10 mm is the upper limit of normal, 15 mm the start of severe ventriculomegaly."""
 
+SHAPE, SPACING_MM = (116, 136, 116), 1.0
+"""Fine enough for widths near 15 mm to exist on the grid: they come 0.13 mm apart, at 1.2 mm up to 0.39."""
+
 
 def plan(phantoms: int, rendering: Rendering, options: Options) -> Plan:
     """As many phantoms, each made sick, rendered and checked."""
@@ -32,5 +35,5 @@ def phantom_case(number: int, run_seed: int) -> Case:
 def read_phantom(case: Case, contrast: str) -> Brain:
     """Draw the phantom of a row; it has no image, whatever the contrast."""
     load_scheme(case.scheme)
-    labels = brain_phantom(case.seed or 0)
+    labels = brain_phantom(case.seed or 0, shape=SHAPE, spacing_mm=SPACING_MM)
     return Brain(labels, None, labels)
