@@ -19,7 +19,7 @@ import scipy.ndimage as ndi
 
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import coarse, poisson
-from pathosynth.morphing.warp import sampling_matrix
+from pathosynth.morphing.warp import sample
 
 _FLOOR_ML = 1e-6
 _FIRST_ANSWER = 0.7  # velocities averaged to block centres move thin structures less than the equation says
@@ -151,7 +151,7 @@ def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaini
     displacement = _advance(flow, state.displacement, velocity, dt)
     inside = flow.grid.domain.ravel()[flow.grid.active]
     looks = flow.points[inside] + displacement[flow.grid.active[inside]]
-    carried = sampling_matrix(looks, flow.grid.shape) @ flow.fractions
+    carried = sample(flow.fractions, looks, flow.grid.shape)
     iterations = state.iterations + solution.iterations
     soft_ml = _volumes_ml(carried, len(flow.start_ml), flow.grid.block_ml)
     answer = _measured_answer(state, soft_ml, targets_ml, dt / remaining)
@@ -232,9 +232,9 @@ def _advance(flow: FlowGrid, displacement: np.ndarray, velocity: np.ndarray, dt:
     near = grid.extension @ velocity
     field_now[grid.active] = near
     half = points - np.float32(0.5 * dt) * near
-    back = np.float32(-dt) * (sampling_matrix(half, grid.shape) @ field_now)
+    back = np.float32(-dt) * sample(field_now, half, grid.shape)
     out = np.zeros_like(displacement)
-    out[grid.active] = back + sampling_matrix(points + back, grid.shape) @ displacement
+    out[grid.active] = back + sample(displacement, points + back, grid.shape)
     return out
 
 

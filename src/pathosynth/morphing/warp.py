@@ -5,6 +5,7 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
 from pathosynth.morphing.measure import touches
+from pathosynth.morphing.threads import by_rows
 
 _CORNERS = tuple(np.ndindex(2, 2, 2))
 
@@ -36,6 +37,20 @@ def sampling_matrix(points: np.ndarray, shape: tuple[int, int, int]) -> sp.csr_m
     return sp.csr_matrix((weight.ravel(), column.ravel(), indptr), shape=(len(points), int(np.prod(shape))))
 
 
+def sample(field: np.ndarray, points: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Trilinear interpolation of all channels of a flat field.
+
+    Args:
+        field: (voxels, channels) float32 in C order.
+        points: (n, 3) float32 in voxels.
+        shape: of the grid.
+
+    Returns:
+        (n, channels) float32.
+    """
+    return np.concatenate(by_rows(lambda part: sampling_matrix(points[part], shape) @ field, len(points)))
+
+
 def warp_labels(
     labels: np.ndarray,
     displacement: np.ndarray,
@@ -58,12 +73,16 @@ def warp_labels(
     """
     box = displacement.shape[1:]
     wanted = np.flatnonzero(mask) if mask is not None else np.arange(int(np.prod(box)))
-    corners, parts = _corner_labels(labels, displacement, origin, wanted)
-    chosen = corners[0].copy()
-    mixed = np.flatnonzero(np.logical_or.reduce([c != chosen for c in corners[1:]]))
-    chosen[mixed] = _vote([c[mixed] for c in corners], [p[mixed] for p in parts], allow_zero=mask is None)
+
+    def choose(part: slice) -> np.ndarray:
+        corners, parts = _corner_labels(labels, displacement, origin, wanted[part])
+        chosen = corners[0].copy()
+        mixed = np.flatnonzero(np.logical_or.reduce([c != chosen for c in corners[1:]]))
+        chosen[mixed] = _vote([c[mixed] for c in corners], [p[mixed] for p in parts], allow_zero=mask is None)
+        return chosen
+
     out = np.zeros(box, labels.dtype)
-    out.ravel()[wanted] = chosen
+    out.ravel()[wanted] = np.concatenate(by_rows(choose, len(wanted)))
     if mask is not None:
         _fill_from_nearest(out, mask, labels, displacement, origin)
     return out
