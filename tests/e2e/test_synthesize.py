@@ -188,3 +188,15 @@ def test_workers_make_the_same_bytes(run: Run, phantom_file: Path, tmp_path: Pat
     assert run(*call, "-o", tmp_path / "one").exit_code == 0
     assert run(*call, "-o", tmp_path / "two", "--jobs", 2).exit_code == 0
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
+def test_workers_leave_when_the_run_is_killed(fine_file: Path, tmp_path: Path) -> None:
+    program = "from pathosynth.cli import main; main()"
+    call = ["synthesize", fine_file, "-o", tmp_path / "out", *QUICK, "--per-case", "20", "--jobs", "2"]
+    run = subprocess.Popen([sys.executable, "-c", program, *map(str, call)], stderr=subprocess.PIPE)
+    assert run.stderr is not None
+    run.stderr.readline()
+    run.kill()
+    run.communicate(timeout=60)  # ends when the last worker, which holds the pipe too, is gone

@@ -135,6 +135,21 @@ def test_status_at_the_end_names_failures(tmp_path: Path, table: Path) -> None:
     assert record.counts() == {"done": 1, "rejected": 0, "failed": 1}
 
 
+def test_what_a_killed_run_left_half_written_is_cleared_by_the_next(tmp_path: Path, table: Path) -> None:
+    class Killed(BaseException):
+        """No handler of the program runs."""
+
+    record = begin(tmp_path / "out", table)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *arguments, **options: None)
+        patch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            record.finish_case("a")
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    begin(tmp_path / "out", table).finish_case("a")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
+
+
 def test_discard_leaves_no_trace_and_takes_nothing_that_was_there(tmp_path: Path, table: Path) -> None:
     begin(tmp_path / "new" / "folders" / "out", table).discard()
     assert not (tmp_path / "new").exists()

@@ -6,7 +6,6 @@ the same volume always gives the same bytes. A file appears complete or not at a
 
 import gzip
 import os
-import tempfile
 from pathlib import Path
 
 import nibabel as nib
@@ -184,15 +183,14 @@ def _write(path: Path, array: np.ndarray, affine: np.ndarray, *, description: st
 def _write_gzip(path: Path, data: bytes, level: int) -> None:
     """Compress to a temporary file beside `path`, flush it to disk, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.partial")
     try:
-        with os.fdopen(handle, "wb") as raw:
+        with temporary.open("wb") as raw:
             with gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=raw, mtime=0) as stream:
                 stream.write(data)
             raw.flush()
             os.fsync(raw.fileno())
-        Path(temporary).chmod(0o644)
         os.replace(temporary, path)  # noqa: PTH105, one call for the atomic step
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,19 @@ from typing import Any
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text so that a reader, or a crash at any moment, sees the old file or the new one, never half of one.
 
-    Missing parent folders are made. The text goes to a temporary name beside `path`, is flushed to disk, then renamed.
+    Missing parent folders are made. The text goes to a temporary name beside `path`, is flushed to disk, then renamed;
+    what a killed run left under that name is written over.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.partial")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
         os.replace(temporary, path)  # noqa: PTH105, one call for the atomic step
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -2,6 +2,8 @@
 
 import logging
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -151,7 +153,7 @@ def _results(tasks: Sequence[Task], work: Callable[[Any], Result], options: Opti
 def _workers(count: int, plugins: Sequence[Path]) -> Iterator[ProcessPoolExecutor]:
     """Spawned worker processes, so that the same code runs on every system and no library sees a fork."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, context, initializer=use_plugins, initargs=(tuple(plugins),))
+    pool = ProcessPoolExecutor(count, context, initializer=_start_worker, initargs=(tuple(plugins),))
     try:
         with pool:
             yield pool
@@ -160,6 +162,19 @@ def _workers(count: int, plugins: Sequence[Path]) -> Iterator[ProcessPoolExecuto
             f"A worker was killed, most likely because {count} of them need more memory than there is. "
             "Give fewer --jobs; the same command goes on with what is left."
         ) from None
+
+
+def _start_worker(plugins: tuple[Path, ...]) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    use_plugins(plugins)
+
+
+def _leave_with_parent() -> None:
+    """End this worker when the run it works for was killed; it would wait for tasks for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def attempt(work: Callable[[Any], Result], task: Task, debug: bool = False) -> Result:
