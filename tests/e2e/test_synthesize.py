@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -200,3 +202,20 @@ def test_workers_leave_when_the_run_is_killed(fine_file: Path, tmp_path: Path) -
     run.stderr.readline()
     run.kill()
     run.communicate(timeout=60)  # ends when the last worker, which holds the pipe too, is gone
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_interrupt_with_workers_ends_soon_with_one_line(fine_file: Path, tmp_path: Path) -> None:
+    program = "from pathosynth.cli import main; main()"
+    call = ["synthesize", fine_file, "-o", tmp_path / "out", *QUICK, "--per-case", "30", "--jobs", "2"]
+    command = [sys.executable, "-c", program, *map(str, call)]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert run.stderr is not None
+    lines = [run.stderr.readline() for _ in range(3)]
+    os.killpg(run.pid, signal.SIGINT)
+    lines += run.communicate(timeout=60)[1].splitlines()
+    assert run.returncode == 130
+    assert "Interrupted" in lines[-1]
+    assert "Traceback" not in "".join(lines)
+    assert len(list((tmp_path / "out").glob("sub-*"))) < 15

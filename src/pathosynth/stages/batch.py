@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -155,16 +156,18 @@ def _workers(count: int, plugins: Sequence[Path]) -> Iterator[ProcessPoolExecuto
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, context, initializer=_start_worker, initargs=(tuple(plugins),))
     try:
-        with pool:
-            yield pool
+        yield pool
     except BrokenProcessPool:
         raise PathosynthError(
             f"A worker was killed, most likely because {count} of them need more memory than there is. "
             "Give fewer --jobs; the same command goes on with what is left."
         ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C what has not begun does not begin
 
 
 def _start_worker(plugins: tuple[Path, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides and reports
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     use_plugins(plugins)
 
