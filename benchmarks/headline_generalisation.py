@@ -31,8 +31,8 @@ from pathosynth.image_generators.pixel_diffusion import Config, config_from_pres
 HELD_OUT = ("GA24", "GA29", "GA34")
 ARMS = {
     "fast": ("fast", {}),
-    # The paper's network, conditioning, objective and precision (in bf16 its gradients overflow within three steps). What
-    # would make it learn nothing in minutes is relaxed in its favour: learning rate 2e-4 instead of 1e-5, no
+    # The paper's network, conditioning, objective and precision (in bf16 its gradients overflow within three steps).
+    # What would make it learn nothing in minutes is relaxed in its favour: learning rate 2e-4 instead of 1e-5, no
     # accumulation, crops; and 10 solver steps instead of 1000, which would take hours.
     "paper": (
         "paper",
