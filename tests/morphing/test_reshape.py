@@ -242,3 +242,14 @@ def test_a_head_that_outgrows_the_image_is_refused():
     box = measure.bounding_box(labels > 0)
     with pytest.raises(MorphError, match="beyond the image"):
         grow(labels[box].copy(), 4.0, skull_share=1.0)
+
+
+def test_an_anchored_structure_moves_less():
+    labels = two_ventricles()
+    i, j, k = np.indices(labels.shape) - ((np.array(labels.shape) - 1) / 2)[:, None, None, None]
+    labels[(labels == 1) & (i**2 + j**2 + (k + 12) ** 2 < 25)] = 7
+    moved = [
+        np.linalg.norm(grow(labels, 3.0, mobility=mobility).displacement[:, labels == 7], axis=0).mean()
+        for mobility in ({}, {7: 0.2})
+    ]
+    assert moved[1] < 0.8 * moved[0]

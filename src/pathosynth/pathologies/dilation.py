@@ -91,7 +91,15 @@ def morph(
     grown = _smoothed(sides, counts, allowed, config) & white[box]
     out = labels.copy()
     out[box][grown] = scheme.group("ventricles")[0]
-    report = _report(labels, out, scheme, spacing_mm, config, counts, most)
+    report = {
+        "pathology": "dilation",
+        "request": config.model_dump(exclude_none=True),
+        "iterations": {"left": counts[0], "right": counts[1]},
+        "most_iterations": {"left": most[0], "right": most[1]},
+        "severity": severity(out, scheme, spacing_mm),
+        "warnings": [],
+        **measure.describe(labels, out, scheme, spacing_mm),
+    }
     return Morphed(out, None, report)
 
 
@@ -209,24 +217,3 @@ def _smoothed(
     if not any(counts):
         return np.zeros_like(dilated)
     return np.asarray(ndi.gaussian_filter(dilated.astype(np.float32), config.smoothing_voxels) > config.threshold)
-
-
-def _report(
-    before: np.ndarray,
-    after: np.ndarray,
-    scheme: LabelScheme,
-    spacing_mm: Spacing,
-    config: Config,
-    counts: tuple[int, int],
-    most: list[int],
-) -> dict[str, object]:
-    """What was asked for and what came out, JSON-able."""
-    return {
-        "pathology": "dilation",
-        "request": config.model_dump(exclude_none=True),
-        "iterations": {"left": counts[0], "right": counts[1]},
-        "most_iterations": {"left": most[0], "right": most[1]},
-        "severity": severity(after, scheme, spacing_mm),
-        "warnings": [],
-        **measure.describe(before, after, scheme, spacing_mm),
-    }
