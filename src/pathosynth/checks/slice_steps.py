@@ -15,6 +15,8 @@ AXES = ("left-right", "posterior-anterior", "inferior-superior")
 DETREND_SLICES = 9
 FEWEST_STEPS = 8
 REFERENCE_MM = 0.8
+FEWEST_TISSUES = (4, 3, 3)
+"""Per axis. The outermost sagittal slices show only three tissues, which share steps of 2 % in good renderings."""
 
 
 class Config(BaseConfig):
@@ -64,7 +66,7 @@ def _slice_shifts(image: np.ndarray, index: np.ndarray, axis: int, case: CheckIn
     means, counts = _tissue_steps(np.moveaxis(image, axis, 0), np.moveaxis(index, axis, 0))
     enough = counts * area >= config.tissue_mm2
     enough &= (counts.sum(axis=1) >= config.slice_share * counts.sum(axis=1).max())[:, None]
-    shared = _shared_step(means, enough)
+    shared = _shared_step(means, enough, FEWEST_TISSUES[axis])
     if axis == 0:
         slices = np.flatnonzero((index > 0).any(axis=(1, 2)))
         away = np.abs(np.arange(shared.size) + 0.5 - (slices[0] + slices[-1]) / 2) * case.spacing_mm[0]
@@ -92,15 +94,15 @@ def _tissue_steps(image: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.
     return sums / np.maximum(counts, 1), counts
 
 
-def _shared_step(means: np.ndarray, enough: np.ndarray) -> np.ndarray:
+def _shared_step(means: np.ndarray, enough: np.ndarray, fewest: int) -> np.ndarray:
     """The step that at least three quarters of the tissues make or exceed, 0 where they disagree on its direction.
 
-    Slow changes (coil sensitivity) are taken off each tissue first by a running median. NaN where fewer than three
-    tissues can be compared.
+    Slow changes (coil sensitivity) are taken off each tissue first by a running median. NaN where fewer than
+    `fewest` tissues can be compared.
     """
     fast = means - ndimage.median_filter(np.where(enough, means, 0.0), (DETREND_SLICES, 1), mode="nearest")
     shared = np.full(len(means), np.nan)
-    for k in np.flatnonzero(enough.sum(axis=1) >= 3):
+    for k in np.flatnonzero(enough.sum(axis=1) >= fewest):
         low, high = np.quantile(fast[k, enough[k]], [0.25, 0.75])
         shared[k] = max(low, 0.0) + min(high, 0.0)
     return shared
