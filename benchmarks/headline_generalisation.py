@@ -174,7 +174,7 @@ def oracle_medians(pair: Pair) -> np.ndarray:
 
 
 def steps(args: argparse.Namespace) -> None:
-    for count in (1, 2, 4, 8, 16, 32, 1000) if args.full else (1, 2, 4, 8, 16, 32):
+    for count in (1, 2, 4, 8, 16, 32, 250) if args.full else (1, 2, 4, 8, 16, 32):
         evaluate(argparse.Namespace(**{**vars(args), "arms": [args.arm], "steps": count}))
         print(f"^ {count} steps", flush=True)
 
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--downsample", type=int, default=1)
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--case", default="GA25", help="with `overfit`: part of the case's name")
-    parser.add_argument("--full", action="store_true", help="with `steps`: also 1000 steps")
+    parser.add_argument("--full", action="store_true", help="with `steps`: also 250 steps")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     {"train": train, "evaluate": evaluate, "steps": steps, "overfit": overfit}[args.job](args)
