@@ -68,9 +68,24 @@ def _render(model: Model, request: Request, seed: int, steps: int | None, method
     own = Volume(labels, np.diag([*request.spacing_mm, 1.0]))
     grid = resample_labels(own, model.spacing_mm)
     image = _render_on_grid(model, grid.array, grid.spacing_mm, seed, steps, method)
-    blur = [0.425 * np.sqrt(max(r**2 - 1, 0.0)) for r in ratios]  # coarser output: against aliasing, as in data.grid
-    back = resample_onto(Volume(ndi.gaussian_filter(image, blur), grid.affine), own, labels=False).array
-    return np.where(labels > 0, back, 0).astype(np.float32)
+    return _bring_back(image, grid, own)
+
+
+def _bring_back(image: np.ndarray, grid: Volume, own: Volume) -> np.ndarray:
+    """An image made on `grid`, on the voxels of the labels `own`.
+
+    Smoothed first where these are larger, as in `data.grid`; divided by what the brain's mask becomes on the same way,
+    so that background does not darken the brain's edge.
+    """
+    ratios = np.array(own.spacing_mm) / np.array(grid.spacing_mm)
+    blur = [0.425 * np.sqrt(max(r**2 - 1, 0.0)) for r in ratios]
+
+    def moved(array: np.ndarray) -> np.ndarray:
+        return resample_onto(Volume(ndi.gaussian_filter(array, blur), grid.affine), own, labels=False).array
+
+    cover = moved((grid.array > 0).astype(np.float32))
+    back: np.ndarray = np.where(own.array > 0, moved(image) / np.maximum(cover, 0.05), 0).astype(np.float32)
+    return back
 
 
 def labels_for(labels: np.ndarray, scheme: LabelScheme, wanted: LabelScheme) -> np.ndarray:
