@@ -253,7 +253,7 @@ def test_trained_on_one_pair_it_reproduces_that_pair_and_follows_a_changed_label
     image = np.where(labels > 0, pair_of(labels).image + texture, 0).clip(0, 1).astype(np.float32)
     pair = Pair("one", "one", labels, image, SPACING)
     config = config_from_preset(
-        "overfit", {"training": {"steps": 400, "crop_voxels": [32, 32, 32]}, "network": {"width": 16}}
+        "overfit", {"training": {"steps": 800, "crop_voxels": [32, 32, 32]}, "network": {"width": 16}}
     )
     list(train([pair], KCL8, config, tmp_path, rank=Rank()))
     model = load_model(tmp_path)
