@@ -5,7 +5,7 @@ the same volume always gives the same bytes. A file appears complete or not at a
 """
 
 import gzip
-import os
+import io
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +17,7 @@ from pathosynth.data.mgz_gate import read_mgz
 from pathosynth.data.nifti_gate import open_nifti, refusal
 from pathosynth.data.volume import Volume
 from pathosynth.runs.errors import InputError
+from pathosynth.runs.files import write_bytes
 
 _COMPRESSION = 6
 _FIELD_COMPRESSION = 1  # smooth float noise: level 6 takes six times as long to save 4 percent
@@ -181,16 +182,8 @@ def _write(path: Path, array: np.ndarray, affine: np.ndarray, *, description: st
 
 
 def _write_gzip(path: Path, data: bytes, level: int) -> None:
-    """Compress to a temporary file beside `path`, flush it to disk, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("wb") as raw:
-            with gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=raw, mtime=0) as stream:
-                stream.write(data)
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(temporary, path)  # noqa: PTH105, one call for the atomic step
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Compress without name and time in the gzip header, so that the same voxels are the same bytes."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=packed, mtime=0) as stream:
+        stream.write(data)
+    write_bytes(path, packed.getvalue())

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pathosynth.data.labels import LabelScheme
@@ -20,7 +20,7 @@ from pathosynth.image_generators.pixel_diffusion.condition import channel_counts
 from pathosynth.image_generators.pixel_diffusion.config import Config
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, ModelError
-from pathosynth.runs.files import json_text, write_text
+from pathosynth.runs.files import json_text, write_bytes, write_text
 
 FORMAT_VERSION = 1
 INTENSITY_RULE = "0 and 1 are the 0.5th and 99.5th percentile inside the labels, per volume; background 0"
@@ -121,14 +121,13 @@ def save_model(
     """Write ``model.safetensors``, ``config.json`` and the model card ``README.md``.
 
     Args:
-        folder: created when missing.
+        folder: made where missing.
         weights: the averaged weights.
         config: settings of the run.
         scheme: legend, stored whole so that the folder stands alone.
         spacing_mm: voxel size trained at.
         facts: training facts for the card, JSON values only.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     description = {
         "format_version": FORMAT_VERSION,
         "generator": "pixel_diffusion",
@@ -139,10 +138,7 @@ def save_model(
         "facts": facts,
     }
     plain = {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in weights.items()}
-    unfinished = folder / ".model.safetensors.unfinished"
-    save_file(plain, unfinished)
-    unfinished.chmod(0o644)
-    unfinished.replace(folder / "model.safetensors")
+    write_bytes(folder / "model.safetensors", save(plain))
     count = sum(value.numel() for value in plain.values())
     write_text(folder / "README.md", model_card(config, scheme, spacing_mm, facts, INTENSITY_RULE, count))
     write_text(folder / "config.json", json_text(description))  # last: what `load_model` looks for first
