@@ -8,7 +8,8 @@ import scipy.ndimage as ndi
 from head_phantoms import spheres, two_ventricles
 
 from pathosynth.data.labels import load_scheme
-from pathosynth.morphing import measure
+from pathosynth.morphing import measure, weights
+from pathosynth.morphing.parts import side_parts
 from pathosynth.morphing.plan import Plan
 from pathosynth.morphing.reshape import reshape
 from pathosynth.morphing.warp import jacobian
@@ -23,9 +24,16 @@ def side_ml(labels, spacing=ONE_MM):
     return {side: mask.sum() * np.prod(spacing) / 1000 for side, mask in masks.items()}
 
 
+def ventricles(labels, wanted, spacing=ONE_MM, midline_mm=3.0, **plan):
+    weight = None
+    if midline_mm > 0:
+        weight = weights.midline_weight(labels.shape, measure.midline_index(labels > 0), spacing, midline_mm)
+    return Plan(side_parts(labels, KCL8, "ventricles", wanted, weight), **plan)
+
+
 def grow(labels, fold, spacing=ONE_MM, **plan):
     wanted = {side: ml * fold for side, ml in side_ml(labels, spacing).items()}
-    return reshape(labels, KCL8, spacing, Plan("ventricles", volumes_ml=wanted, **plan))
+    return reshape(labels, KCL8, spacing, ventricles(labels, wanted, spacing, **plan))
 
 
 def equivalent_radius(mask):
@@ -45,7 +53,7 @@ def doubled(head):
 def test_concentric_spheres_grow_as_shells_of_constant_volume():
     labels = spheres((8.0, 16.0, 19.0, 24.0))
     wanted = 3.0 * float((labels == 2).sum()) / 1000
-    plan = Plan("ventricles", volumes_ml={"left": wanted / 2, "right": wanted / 2}, midline_mm=0.0)
+    plan = ventricles(labels, {"left": wanted / 2, "right": wanted / 2}, midline_mm=0.0)
     morphed = reshape(labels, KCL8, ONE_MM, plan)
     gained = 2.0 * 8.0**3
     centre = (np.array(labels.shape) - 1) / 2
@@ -63,7 +71,7 @@ def test_concentric_spheres_grow_as_shells_of_constant_volume():
 def test_displacement_of_concentric_spheres_is_the_closed_form_one():
     labels = spheres((8.0, 16.0, 19.0, 24.0))
     wanted = 2.0 * float((labels == 2).sum()) / 1000
-    plan = Plan("ventricles", volumes_ml={"left": wanted / 2, "right": wanted / 2}, midline_mm=0.0)
+    plan = ventricles(labels, {"left": wanted / 2, "right": wanted / 2}, midline_mm=0.0)
     displacement = reshape(labels, KCL8, ONE_MM, plan).displacement
     points = np.indices(labels.shape) - ((np.array(labels.shape) - 1) / 2)[:, None, None, None]
     r = np.sqrt((points**2).sum(0))
@@ -97,7 +105,7 @@ def test_a_mirror_symmetric_head_stays_mirror_symmetric(doubled):
 def test_left_and_right_targets_are_met_apart(head):
     now = side_ml(head)
     wanted = {"left": now["left"] * 1.3, "right": now["right"] * 2.5}
-    morphed = reshape(head, KCL8, ONE_MM, Plan("ventricles", volumes_ml=wanted))
+    morphed = reshape(head, KCL8, ONE_MM, ventricles(head, wanted))
     assert side_ml(morphed.labels) == pytest.approx(wanted, rel=0.005)
 
 
@@ -105,8 +113,9 @@ def test_swapping_the_sides_mirrors_the_result(head):
     now = side_ml(head)
     one = {"left": now["left"] * 1.2, "right": now["right"] * 2.2}
     two = {"left": one["right"], "right": one["left"]}
-    first = reshape(head, KCL8, ONE_MM, Plan("ventricles", volumes_ml=one)).labels
-    second = reshape(head[::-1].copy(), KCL8, ONE_MM, Plan("ventricles", volumes_ml=two)).labels[::-1]
+    flipped = head[::-1].copy()
+    first = reshape(head, KCL8, ONE_MM, ventricles(head, one)).labels
+    second = reshape(flipped, KCL8, ONE_MM, ventricles(flipped, two)).labels[::-1]
     assert (first != second).sum() <= 0.01 * (head > 0).sum()
 
 
@@ -120,9 +129,9 @@ def test_exchanging_the_axes_exchanges_the_result():
     labels = spheres((8.0, 16.0, 19.0, 24.0))
     x = np.indices(labels.shape)[1]
     labels[(labels == 1) & (x > 36) & (x < 44)] = 5
-    plan = Plan("ventricles", volumes_ml={"left": 2.0, "right": 2.0}, midline_mm=0.0)
-    straight = reshape(labels, KCL8, ONE_MM, plan).labels
-    turned = reshape(labels.transpose(0, 2, 1).copy(), KCL8, ONE_MM, plan).labels.transpose(0, 2, 1)
+    wanted, across = {"left": 2.0, "right": 2.0}, labels.transpose(0, 2, 1).copy()
+    straight = reshape(labels, KCL8, ONE_MM, ventricles(labels, wanted, midline_mm=0.0)).labels
+    turned = reshape(across, KCL8, ONE_MM, ventricles(across, wanted, midline_mm=0.0)).labels.transpose(0, 2, 1)
     assert (straight != turned).sum() <= 0.005 * (labels > 0).sum()
 
 
@@ -155,7 +164,7 @@ def test_fold_sweep_is_monotone_in_volume_and_width(head):
 def test_other_voxel_sizes_give_the_same_millilitres(spacing):
     labels = two_ventricles(spacing)
     before = measure.volumes_ml(labels, spacing)
-    morphed = reshape(labels, KCL8, spacing, Plan("ventricles", volumes_ml={"left": 1.5, "right": 1.5}))
+    morphed = reshape(labels, KCL8, spacing, ventricles(labels, {"left": 1.5, "right": 1.5}, spacing))
     after = measure.volumes_ml(morphed.labels, spacing)
     assert after[2] == pytest.approx(3.0, rel=0.01)
     for value in (1, 5):
@@ -164,9 +173,9 @@ def test_other_voxel_sizes_give_the_same_millilitres(spacing):
 
 
 def test_thick_and_thin_voxels_agree_on_the_shape():
-    plan = Plan("ventricles", volumes_ml={"left": 1.6, "right": 1.6})
-    fine = reshape(two_ventricles((0.8,) * 3), KCL8, (0.8,) * 3, plan)
-    thick = reshape(two_ventricles((0.8, 0.8, 1.6)), KCL8, (0.8, 0.8, 1.6), plan)
+    wanted, spacings = {"left": 1.6, "right": 1.6}, ((0.8,) * 3, (0.8, 0.8, 1.6))
+    heads = [(two_ventricles(spacing), spacing) for spacing in spacings]
+    fine, thick = (reshape(h, KCL8, spacing, ventricles(h, wanted, spacing)) for h, spacing in heads)
     widths = [r.report["atrial_width_mm_after"] for r in (fine, thick)]
     assert widths[0]["left"] == pytest.approx(widths[1]["left"], abs=1.7), "no more apart than one thick voxel"
 
@@ -193,7 +202,7 @@ def test_flow_keeps_a_thin_mantle_that_dilation_eats():
     grown = ndi.binary_dilation(labels == 2, iterations=3, mask=np.isin(labels, (1, 2)))
     assert measure.contact_faces(grown, labels == 5) > 500
     wanted = float(grown.sum()) / 2000
-    plan = Plan("ventricles", volumes_ml={"left": wanted, "right": wanted}, midline_mm=0.0)
+    plan = ventricles(labels, {"left": wanted, "right": wanted}, midline_mm=0.0)
     morphed = reshape(labels, KCL8, ONE_MM, plan)
     assert (morphed.labels == 2).sum() == pytest.approx(grown.sum(), abs=2)
     assert measure.contact_faces(morphed.labels == 2, morphed.labels == 5) == 0

@@ -105,7 +105,7 @@ def test_when_no_draw_is_valid_the_last_reason_is_shown(head, monkeypatch):
     def refuse(*_, **__):
         raise MorphError("planted reason.")
 
-    monkeypatch.setattr(ventriculomegaly, "reshape", refuse)
+    monkeypatch.setattr(ventriculomegaly, "carry_out", refuse)
     with pytest.raises(MorphError, match=r"None of 3 random draws.*planted reason"):
         morph(head, sample="mild", max_draws=3)
 
@@ -118,7 +118,7 @@ def test_a_target_below_the_present_volume_shrinks_with_a_warning(head):
 
 def test_an_unreachable_width_names_the_largest_one_and_the_way_out(head):
     with pytest.raises(
-        MorphError, match=r"largest width reached.*external CSF can give.*skull_share=0\.\d|not valid.*skull_share"
+        MorphError, match=r"cannot be reached; reached.*external CSF can give.*skull_share=0\.\d|not valid.*skull_share"
     ):
         morph(head, atrial_width_mm=30.0)
 

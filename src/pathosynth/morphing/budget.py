@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from pathosynth.morphing.flow import FlowGrid, FlowState
-from pathosynth.morphing.width import SideSearch
+from pathosynth.morphing.lengths import LengthSearch
 from pathosynth.runs.errors import MorphError
 
 SLACK_LEFT = 0.15
@@ -12,9 +12,9 @@ SLACK_LEFT = 0.15
 
 
 class SlackExhausted(MorphError):
-    """The slack is used up; carries the last measured widths and volumes so that the caller can name the budget."""
+    """The slack is used up; carries the last measured lengths and volumes so that the caller can name the budget."""
 
-    def __init__(self, search: dict[str, SideSearch]):
+    def __init__(self, search: dict[str, LengthSearch]):
         super().__init__(f"less than {100 * SLACK_LEFT:.0f} % of the external CSF is left")
         self.search = search
 
@@ -96,7 +96,7 @@ def check_budget(budget: Budget) -> None:
         )
 
 
-def check_slack(flow: FlowGrid, state: FlowState, search: dict[str, SideSearch]) -> None:
+def check_slack(flow: FlowGrid, state: FlowState, search: dict[str, LengthSearch]) -> None:
     """Stop a flow whose slack is nearly used up.
 
     Raises:

@@ -1,11 +1,30 @@
-"""The label map as dense classes, the growing structure split into its left and right side."""
+"""The label map as dense classes; a label that belongs to several parts is split."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from pathosynth.data.labels import LabelScheme
-from pathosynth.morphing.measure import SIDES, side_values
+from pathosynth.runs.errors import InputError
+
+_MOST = 255
+
+
+@dataclass(frozen=True)
+class Part:
+    """A structure, or a piece of one, that is to change its size.
+
+    Attributes:
+        values: label values it is made of.
+        volume_ml: wanted volume; None where a length is wanted of it.
+        region: bool, broadcastable to the labels: where voxels of these values belong to the part; None is everywhere.
+        weight: float32 > 0, broadcastable to the labels: where the part changes more than elsewhere; None is evenly.
+    """
+
+    values: tuple[int, ...]
+    volume_ml: float | None = None
+    region: np.ndarray | None = None
+    weight: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -15,12 +34,12 @@ class ClassMap:
     Attributes:
         array: (I, J, K) uint8, 0 background, 1..n.
         values: label value of each class; position 0 is background.
-        sides: classes of the growing structure on the "left" and "right"; empty where nothing is split.
+        parts: classes of each part.
     """
 
     array: np.ndarray
     values: tuple[int, ...]
-    sides: dict[str, tuple[int, ...]]
+    parts: dict[str, tuple[int, ...]]
 
     def to_labels(self, classes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Label values of an array of classes."""
@@ -31,35 +50,37 @@ class ClassMap:
         return tuple(index for index, value in enumerate(self.values) if index and value in values)
 
 
-def split_classes(labels: np.ndarray, scheme: LabelScheme, group: str | None, midline: float) -> ClassMap:
-    """Number the labels that occur and split `group` into sides.
-
-    A label with a partner on the other side belongs to the side the scheme gives it (groups ``left_<x>`` and
-    ``right_<x>``); a label on both sides is cut at the midsagittal plane.
+def split_classes(labels: np.ndarray, parts: Mapping[str, Part]) -> ClassMap:
+    """Number the labels that occur, each once for every part it belongs to and once for what belongs to none.
 
     Args:
-        labels: (I, J, K) in RAS orientation.
-        scheme: its legend.
-        group: what grows, or None.
-        midline: first-axis index of the plane.
+        labels: (I, J, K).
+        parts: with regions broadcastable to the labels; an earlier part keeps a voxel that a later one claims too.
+
+    Raises:
+        InputError: a part has no voxel, or there are more than 255 classes.
     """
-    members = scheme.group(group) if group else ()
-    known = {side: side_values(scheme, side) for side in SIDES}
     array = np.zeros(labels.shape, np.uint8)
-    values = [0]
-    sides: dict[str, list[int]] = {side: [] for side in SIDES} if group else {}
-    is_left = (np.arange(labels.shape[0]) < midline)[:, None, None]
-    for value in np.unique(labels[labels > 0]).tolist():
-        mask = labels == value
-        side = next((s for s in SIDES if value in known[s]), None)
-        if value in members and side is None:
-            parts = {"left": mask & is_left, "right": mask & ~is_left}
-        else:
-            parts = {side or "both": mask}
+    values, found = [0], {name: list[int]() for name in parts}
+
+    def add(value: int, mask: np.ndarray) -> int:
+        if len(values) > _MOST:
+            raise InputError(f"Labels: expected at most {_MOST} labels and parts, found more. Merge labels first.")
+        array[mask] = len(values)
+        values.append(value)
+        return len(values) - 1
+
+    for value in np.flatnonzero(np.bincount(labels.ravel())).tolist():
+        rest = labels == value
         for name, part in parts.items():
-            if part.any():
-                array[part] = len(values)
-                if value in members:
-                    sides[name].append(len(values))
-                values.append(int(value))
-    return ClassMap(array, tuple(values), {side: tuple(found) for side, found in sides.items()})
+            if value and value in part.values:
+                mine = rest if part.region is None else rest & part.region
+                if mine.any():
+                    found[name].append(add(value, mine))
+                    rest = rest & ~mine
+        if value and rest.any():
+            add(value, rest)
+    empty = [name for name, classes in found.items() if not classes]
+    if empty:
+        raise InputError(f"Labels: no voxel of {', '.join(empty)}. Check the label map and --scheme.")
+    return ClassMap(array, tuple(values), {name: tuple(classes) for name, classes in found.items()})

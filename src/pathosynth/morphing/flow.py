@@ -41,6 +41,8 @@ class FlowProblem:
         mobility: kappa of classes that should move less than the others (1).
         skull_share: q, part of the net volume that the skull grows by.
         shell_mm: thickness of the layer outside the skull that takes that part up.
+        skull_weight: (I, J, K) float32, how much more of it the skull takes up here than elsewhere; where it is below
+            0, the skull gives way although it comes in elsewhere, and the other way round.
         ell_mm: decay length; long spreads the volume over all slack, short takes it nearby.
         tolerance: relative residual of (1).
     """
@@ -54,6 +56,7 @@ class FlowProblem:
     mobility: dict[int, float] = field(default_factory=dict)
     skull_share: float = 0.0
     shell_mm: float = 10.0
+    skull_weight: np.ndarray | None = None
     ell_mm: float = 12.0
     tolerance: float = 3e-3
 
@@ -63,8 +66,9 @@ class FlowGrid:
     """A problem on its coarse grid.
 
     `fractions` is (n_blocks, channels): one channel per class 0..n, then one weighted channel per weighted class,
-    then the slack. `shell` marks the domain's blocks outside the skull, `points` are the active blocks' positions and
-    `start_ml` the classes' soft volumes before anything moved.
+    then the slack. `shell` marks the domain's blocks outside the skull and `shell_part` says what part of the skull's
+    share each of them takes up (their sum is 1). `points` are the active blocks' positions and `start_ml` the classes'
+    soft volumes before anything moved.
     """
 
     problem: FlowProblem
@@ -72,6 +76,7 @@ class FlowGrid:
     levels: tuple[poisson.Level, ...]
     fractions: np.ndarray
     shell: np.ndarray
+    shell_part: np.ndarray
     points: np.ndarray
     start_ml: np.ndarray
 
@@ -116,7 +121,8 @@ def prepare(problem: FlowProblem) -> FlowGrid:
     points = np.stack(np.unravel_index(grid.active, grid.shape), axis=1).astype(np.float32)
     levels = poisson.build_levels(grid.domain, grid.spacing_mm)
     start_ml = _volumes_ml(fractions[grid.domain.ravel()], int(problem.classes.max()) + 1, grid.block_ml)
-    return FlowGrid(problem, grid, levels, fractions, shell[grid.domain], points, start_ml)
+    part = _shell_part(problem, factors, shell) if problem.skull_share > 0 else np.empty(0)
+    return FlowGrid(problem, grid, levels, fractions, shell[grid.domain], part, points, start_ml)
 
 
 def begin(flow: FlowGrid) -> FlowState:
@@ -190,7 +196,7 @@ def _coefficients(
     if problem.skull_share > 0:
         grows = problem.skull_share * sum(target - flow.start_ml[index] for index, target in targets_ml.items())
         misses = grows - float(volumes[1:].sum() - flow.start_ml[1:].sum())
-        source[flow.shell] -= misses / remaining / (flow.shell.sum() * block_ml)
+        source[flow.shell] -= misses / remaining / block_ml * flow.shell_part
     return source, np.maximum(state.carried[:, -1].astype(np.float64), 0.0) / problem.ell_mm**2
 
 
@@ -236,6 +242,14 @@ def _advance(flow: FlowGrid, displacement: np.ndarray, velocity: np.ndarray, dt:
     out = np.zeros_like(displacement)
     out[grid.active] = back + sample(displacement, points + back, grid.shape)
     return out
+
+
+def _shell_part(problem: FlowProblem, factors: tuple[int, int, int], shell: np.ndarray) -> np.ndarray:
+    """Part of the skull's share that each block of the shell takes up; the sum is 1 also where weights are below 0."""
+    weight = np.ones(int(shell.sum()))
+    if problem.skull_weight is not None:
+        weight = coarse.block_mean(problem.skull_weight, factors)[shell].astype(np.float64)
+    return np.asarray(weight / weight.sum())
 
 
 def _with_shell(skull: np.ndarray, spacing_mm: Spacing, shell_mm: float) -> np.ndarray:

@@ -51,8 +51,9 @@ def lateral_ventricle_group(scheme: LabelScheme) -> str:
 
 
 def side_masks(labels: np.ndarray, scheme: LabelScheme, group: str) -> dict[str, np.ndarray]:
-    """Left and right part of a group: by the scheme's groups ``left_lateral_ventricle`` and ``right_lateral_ventricle``
-    where they hold its labels, cut at the midsagittal plane otherwise. (I, J, K) bool each.
+    """Left and right part of a group: the labels of each side, and those of no side cut at the midsagittal plane.
+
+    (I, J, K) bool each.
     """
     is_left = (np.arange(labels.shape[0]) < midline_index(labels > 0))[:, None, None]
     members = set(scheme.group(group))
@@ -65,9 +66,10 @@ def side_masks(labels: np.ndarray, scheme: LabelScheme, group: str) -> dict[str,
 
 
 def side_values(scheme: LabelScheme, side: str) -> tuple[int, ...]:
-    """Values of the lateral ventricle on one side, where the scheme names them."""
+    """Values of one side: labels named ``left_…`` or ``right_…`` and the group ``<side>_lateral_ventricle``."""
     group = f"{side}_lateral_ventricle"
-    return scheme.group(group) if scheme.has(group) else ()
+    grouped = scheme.group(group) if scheme.has(group) else ()
+    return tuple(v for v in scheme.values if v in grouped or scheme[v].name.startswith(f"{side}_"))
 
 
 def atrial_widths_mm(ventricles: np.ndarray, midline: float, spacing_mm: Spacing) -> tuple[float, float]:

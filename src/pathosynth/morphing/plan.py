@@ -1,6 +1,7 @@
 """What is wanted of a label map, and the flow problem, targets and budget that follow from it."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,10 +10,9 @@ from pathosynth.data.labels import LabelScheme, check_values
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import measure, weights
 from pathosynth.morphing.budget import Budget
-from pathosynth.morphing.classes import ClassMap, split_classes
+from pathosynth.morphing.classes import ClassMap, Part, split_classes
 from pathosynth.morphing.coarse import block_factors
 from pathosynth.morphing.flow import FlowProblem
-from pathosynth.morphing.measure import SIDES
 from pathosynth.morphing.topology import dissolve_specks, limit_pieces
 from pathosynth.runs.errors import InputError
 
@@ -24,34 +24,48 @@ _MARGIN_BLOCKS = 3  # the halo of two blocks and one more
 
 
 @dataclass(frozen=True)
+class Lengths:
+    """Lengths wanted of parts, instead of volumes.
+
+    Attributes:
+        name: what is measured, e.g. "atrial width".
+        wanted_mm: length of each such part.
+        measure: lengths of all these parts of a label map; called with (i, j, k) labels, the head with some background
+            around it.
+    """
+
+    name: str
+    wanted_mm: dict[str, float]
+    measure: Callable[[np.ndarray], dict[str, float]]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What should change, who pays, and where it happens.
 
     Attributes:
-        group: the structure that grows and is split into sides.
-        volumes_ml: wanted volume of each side ("left", "right"), or None.
-        widths_mm: wanted atrial width of each side, or None. Exactly one of the two is given.
-        folds: wanted volume of other labels, as a fold of the present one; what is not listed is kept.
+        parts: what changes to an exact volume or length; see `Part`.
+        lengths: wanted lengths of the parts that have no wanted volume.
+        folds: wanted volume of whole labels, as a fold of the present one. What is neither here nor a part is kept;
+            external CSF is the slack that pays unless it is listed.
         skull_share: part of the net gain that the skull grows by, 0 to 1.
+        skull_weight: float32, broadcastable to the labels: where the skull gives way more; see `FlowProblem`.
         sulcal_flattening: 0 to 1.
-        posterior_bias: beta of `weights.posterior_weight`.
-        midline_mm: half-width of the midline zone that hardly grows; 0 switches it off.
         ell_mm: decay length of the slack.
         mobility: label value to kappa, for structures that should move less.
-        source_map: (I, J, K) float32 extra growth weight on the grid of the labels, or None.
+        effaced: values squeezed to so little that they may fall apart: their pieces, contacts and squeeze are recorded,
+            not judged.
     """
 
-    group: str
-    volumes_ml: dict[str, float] | None = None
-    widths_mm: dict[str, float] | None = None
+    parts: dict[str, Part] = field(default_factory=dict)
+    lengths: Lengths | None = None
     folds: dict[int, float] = field(default_factory=dict)
     skull_share: float = 0.0
+    skull_weight: np.ndarray | None = None
     sulcal_flattening: float = 0.0
-    posterior_bias: float = 0.0
-    midline_mm: float = 3.0
     ell_mm: float = 12.0
     mobility: dict[int, float] = field(default_factory=dict)
-    source_map: np.ndarray | None = None
+    effaced: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,13 +75,13 @@ class Task:
     Attributes:
         plan, scheme, spacing_mm: as given.
         box: the worked part of the array, the head and a margin; it may reach beyond the array.
-        source: labels as they came.
+        source: labels as they came; labels outside the skull are background.
         cleaned: labels without specks of at most 20 voxels, the map that is moved.
         specks: voxels changed by that.
-        classes: `cleaned` as classes, the growing structure split into sides.
+        classes: `cleaned` as classes, labels split into parts.
         problem: what the flow needs.
-        targets_ml: wanted volume of each constrained class, without those that grow to a width.
-        budget: what the plan costs as far as it is known beforehand (the volume of a width is not).
+        targets_ml: wanted volume of each constrained class, without those that change to a length.
+        budget: what the plan costs as far as it is known beforehand (the volume of a length is not).
     """
 
     plan: Plan
@@ -95,17 +109,27 @@ def make_task(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan
         InputError: the map is not usable.
     """
     check_labels(labels, scheme, spacing_mm)
+    labels = inside_skull(labels, scheme)
     box = _head_box(labels, spacing_mm, SHELL_MM if plan.skull_share > 0 else 0.0)
     source = crop(labels, box, 0)
     cleaned = clean_source(source)
-    if plan.source_map is not None:
-        plan = replace(plan, source_map=crop(plan.source_map, box, 1.0))
-    classes = split_classes(cleaned, scheme, plan.group, measure.midline_index(cleaned > 0))
-    problem = _problem(cleaned, classes, scheme, spacing_mm, plan)
+    parts = {name: _cropped(part, labels.shape, box) for name, part in plan.parts.items()}
+    classes = split_classes(cleaned, parts)
+    problem = _problem(cleaned, classes, scheme, spacing_mm, plan, parts, _crop_weight(plan.skull_weight, labels, box))
     targets = _targets(problem, classes, plan)
     budget = _budget(problem, plan, targets)
     specks = int((cleaned != source).sum())
     return Task(plan, scheme, spacing_mm, box, source, cleaned, specks, classes, problem, targets, budget)
+
+
+def inside_skull(labels: np.ndarray, scheme: LabelScheme) -> np.ndarray:
+    """Labels without those outside the skull (skin, bone, eyes …), where the scheme has such; else not copied."""
+    outside = set(scheme.values) - set(scheme.group("intracranial")) if scheme.has("intracranial") else set()
+    if not outside:
+        return labels
+    table = np.arange(max(scheme.values) + 1, dtype=labels.dtype)
+    table[list(outside)] = 0
+    return np.asarray(table[labels])
 
 
 def clean_source(labels: np.ndarray) -> np.ndarray:
@@ -153,42 +177,61 @@ def _head_box(labels: np.ndarray, spacing_mm: Spacing, room_mm: float) -> Box:
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
+def _cropped(part: Part, shape: tuple[int, ...], box: Box) -> Part:
+    """A part whose arrays are in the box."""
+    region = None if part.region is None else crop(np.broadcast_to(part.region, shape), box, False)
+    weight = None if part.weight is None else crop(np.broadcast_to(part.weight, shape), box, 1.0)
+    return Part(part.values, part.volume_ml, region, weight)
+
+
+def _crop_weight(weight: np.ndarray | None, labels: np.ndarray, box: Box) -> np.ndarray | None:
+    """The skull's weight in the box; the border value goes on outside the array."""
+    if weight is None:
+        return None
+    full, shape = np.broadcast_to(weight, labels.shape), labels.shape
+    index = [np.clip(np.arange(a, b), 0, n - 1) for a, b, n in zip(box.start, box.stop, shape, strict=True)]
+    return np.ascontiguousarray(full[np.ix_(*index)], dtype=np.float32)
+
+
 def _problem(
-    labels: np.ndarray, classes: ClassMap, scheme: LabelScheme, spacing_mm: Spacing, plan: Plan
-) -> FlowProblem:
+    labels: np.ndarray, classes: ClassMap, scheme: LabelScheme, spacing_mm: Spacing, plan: Plan,
+    parts: dict[str, Part], skull_weight: np.ndarray | None,
+) -> FlowProblem:  # fmt: skip
     """The flow problem of a plan."""
-    midline = measure.midline_index(labels > 0)
-    growing = scheme.mask(labels, plan.group)
-    source = np.ones(labels.shape, np.float32)
-    if plan.midline_mm > 0 and measure.lateral_ventricle_group(scheme) == "ventricles":
-        source *= weights.midline_weight(labels.shape, midline, spacing_mm, plan.midline_mm)
-    if plan.posterior_bias:
-        source *= weights.posterior_weight(growing, plan.posterior_bias)
-    if plan.source_map is not None:
-        source *= plan.source_map
     slack = scheme.group("external_csf") if scheme.has("external_csf") else ()
-    slack = tuple(value for value in slack if value not in plan.folds)
+    wanted = {value for part in parts.values() for value in part.values}
+    slack = tuple(value for value in slack if value not in plan.folds and value not in wanted)
     sulcal = None
     if plan.sulcal_flattening > 0 and slack:
-        external = np.isin(labels, slack)
-        brain = (labels > 0) & ~external
-        sulcal = weights.sulcal_weight(external, brain, midline, spacing_mm, plan.sulcal_flattening)
+        external, midline = np.isin(labels, slack), measure.midline_index(labels > 0)
+        sulcal = weights.sulcal_weight(external, (labels > 0) & ~external, midline, spacing_mm, plan.sulcal_flattening)
     return FlowProblem(
         classes.array,
         spacing_mm,
         classes.of_values(slack),
-        source_weight=source,
-        weighted=tuple(index for side in SIDES for index in classes.sides[side]),
+        source_weight=_source_weight(classes, parts),
+        weighted=tuple(sorted(index for members in classes.parts.values() for index in members)),
         slack_weight=sulcal,
         mobility={index: kappa for v, kappa in plan.mobility.items() for index in classes.of_values((v,))},
         skull_share=plan.skull_share,
         shell_mm=SHELL_MM,
+        skull_weight=skull_weight,
         ell_mm=plan.ell_mm,
     )
 
 
+def _source_weight(classes: ClassMap, parts: dict[str, Part]) -> np.ndarray:
+    """Where each part changes more, (I, J, K) float32; 1 outside the parts."""
+    out = np.ones(classes.array.shape, np.float32)
+    for name, part in parts.items():
+        if part.weight is not None:
+            mine = np.isin(classes.array, classes.parts[name])
+            out[mine] = part.weight[mine]
+    return out
+
+
 def _targets(problem: FlowProblem, classes: ClassMap, plan: Plan) -> dict[int, float]:
-    """Wanted volume of every class but the slack; growing classes only where volumes are asked for."""
+    """Wanted volume of every class but the slack and the parts that change to a length."""
     now = class_volumes_ml(problem)
     free = {*problem.weighted, *problem.slack}
     targets = {
@@ -196,15 +239,16 @@ def _targets(problem: FlowProblem, classes: ClassMap, plan: Plan) -> dict[int, f
         for index, value in enumerate(classes.values)
         if index and index not in free
     }
-    for side, wanted in (plan.volumes_ml or {}).items():
-        members = classes.sides[side]
-        total = float(now[list(members)].sum())
-        targets |= {index: float(now[index]) * wanted / total for index in members}
+    for name, part in plan.parts.items():
+        if part.volume_ml is not None:
+            members = classes.parts[name]
+            total = float(now[list(members)].sum())
+            targets |= {index: float(now[index]) * part.volume_ml / total for index in members}
     return targets
 
 
 def _budget(problem: FlowProblem, plan: Plan, targets: dict[int, float]) -> Budget:
-    """What the plan costs as far as it is known before the flow (a width's volume is not)."""
+    """What the plan costs as far as it is known before the flow (a length's volume is not)."""
     now = class_volumes_ml(problem)
     gains = [ml - float(now[index]) for index, ml in targets.items()]
     slack = float(now[list(problem.slack)].sum())

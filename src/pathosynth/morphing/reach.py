@@ -1,4 +1,4 @@
-"""Driving the flow until the labels, counted as whole voxels, have the wanted volumes or the wanted widths."""
+"""Driving the flow until the labels, counted as whole voxels, have the wanted volumes or the wanted lengths."""
 
 from dataclasses import dataclass, replace
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from pathosynth.morphing.budget import check_slack
 from pathosynth.morphing.flow import FlowGrid, FlowState, begin, step, voxel_displacement
+from pathosynth.morphing.lengths import LENGTH_TOLERANCE_MM, LengthGoal, LengthSearch, measured, next_volume_ml
 from pathosynth.morphing.warp import warp_labels
-from pathosynth.morphing.width import WIDTH_TOLERANCE_MM, SideSearch, WidthGoal, measured, next_volume_ml
 from pathosynth.runs.errors import MorphError
 
 _MISS = 0.005
@@ -16,7 +16,7 @@ _SMALL_MISS = 0.05
 _SMALL_ML = 2.0
 _CORRECTIONS = 5
 _POLISHES = 6
-_WIDTH_ROUNDS, _IDLE_ROUNDS = 16, 4
+_LENGTH_ROUNDS, _IDLE_ROUNDS = 16, 4
 _SLOPES = (0.5, 4.0)  # how strongly voxel counts may answer soft volumes; flat walls on the lattice answer in jumps
 _MOST_STEPS = 80
 
@@ -31,36 +31,41 @@ class Reached:
     corrections: int
 
 
-def reach(flow: FlowGrid, targets_ml: dict[int, float], goal: WidthGoal | None = None) -> Reached:
-    """Flow to volumes or widths, round after round, until whole voxels agree.
+def reach(
+    flow: FlowGrid, targets_ml: dict[int, float], goal: LengthGoal | None = None, loose: tuple[int, ...] = ()
+) -> Reached:
+    """Flow to volumes or lengths, round after round, until whole voxels agree.
 
-    A round flows to the soft targets, counts voxels (and measures widths), and corrects the targets. Volumes are met
-    within 0.5 % (5 % below 2 mL), the rest is left to the last-voxel flips. A side with a wanted width gets a volume
+    A round flows to the soft targets, counts voxels (and measures lengths), and corrects the targets. Volumes are met
+    within 0.5 % (5 % below 2 mL), the rest is left to the last-voxel flips. A part with a wanted length gets a volume
     target from a search on what its last volumes led to.
 
     Args:
         flow: the problem on its grid.
         targets_ml: wanted volume of each constrained class; kept ones have their present volume.
-        goal: wanted widths of the classes that are not among the targets.
+        goal: wanted lengths of the classes that are not among the targets.
+        loose: classes too thin to be counted in whole voxels; they flow to their target and are not corrected.
 
     Raises:
         SlackExhausted: less than 15 % of the slack is left on the way.
     """
     hard = hard_volumes_ml(flow, flow.problem.classes)
     search = {} if goal is None else _begin_search(flow, goal, hard)
+    firm = {index: target for index, target in targets_ml.items() if index not in loose}
     state, trail = begin(flow), [(flow.start_ml, hard)]
     best, best_rank, idle = None, (True, np.inf), 0
-    for correction in range(_CORRECTIONS + 1 if goal is None else _WIDTH_ROUNDS):
-        state = _to_end(flow, state, _corrected(trail, targets_ml | _search_targets(goal, search, hard)), search)
+    for correction in range(_CORRECTIONS + 1 if goal is None else _LENGTH_ROUNDS):
+        corrected = _corrected(trail, firm | _search_targets(goal, search, hard))
+        state = _to_end(flow, state, targets_ml | corrected, search)
         reached = materialise(flow, state, correction)
         hard = hard_volumes_ml(flow, reached.classes)
-        miss, off_mm = _hard_miss(flow, hard, targets_ml), 0.0
+        miss, off_mm = _hard_miss(flow, hard, firm), 0.0
         if goal is not None:
-            widths = goal.measure(reached.classes)
-            search = {s: measured(k, widths[s], float(hard[list(goal.sides[s])].sum())) for s, k in search.items()}
-            off_mm = goal.error_mm(widths)
+            lengths = goal.measure(reached.classes)
+            search = {s: measured(k, lengths[s], float(hard[list(goal.parts[s])].sum())) for s, k in search.items()}
+            off_mm = goal.error_mm(lengths)
             miss = max(miss, off_mm / goal.aim_mm(flow.problem.spacing_mm))
-        rank = (off_mm > WIDTH_TOLERANCE_MM, miss)  # flips can mend a volume, but not a width
+        rank = (off_mm > LENGTH_TOLERANCE_MM, miss)  # flips can mend a volume, but not a length
         best, best_rank, idle = (reached, rank, 0) if rank < best_rank else (best, best_rank, idle + 1)
         if best_rank <= (False, 1.0) or (idle >= _IDLE_ROUNDS and not best_rank[0]):
             break
@@ -68,21 +73,21 @@ def reach(flow: FlowGrid, targets_ml: dict[int, float], goal: WidthGoal | None =
     return replace(best or reached, corrections=correction)
 
 
-def _begin_search(flow: FlowGrid, goal: WidthGoal, hard: np.ndarray) -> dict[str, SideSearch]:
-    """The search of each side before anything moved."""
-    widths, aim = goal.measure(flow.problem.classes), goal.aim_mm(flow.problem.spacing_mm)
+def _begin_search(flow: FlowGrid, goal: LengthGoal, hard: np.ndarray) -> dict[str, LengthSearch]:
+    """The search of each part before anything moved."""
+    lengths, aim = goal.measure(flow.problem.classes), goal.aim_mm(flow.problem.spacing_mm)
     return {
-        side: SideSearch(goal.wanted_mm[side], aim, widths[side], float(hard[list(classes)].sum()))
-        for side, classes in goal.sides.items()
+        part: LengthSearch(goal.wanted_mm[part], aim, lengths[part], float(hard[list(classes)].sum()))
+        for part, classes in goal.parts.items()
     }
 
 
-def _search_targets(goal: WidthGoal | None, search: dict[str, SideSearch], hard: np.ndarray) -> dict[int, float]:
-    """Volume to try next for each class of each side; a side's classes keep their proportions."""
+def _search_targets(goal: LengthGoal | None, search: dict[str, LengthSearch], hard: np.ndarray) -> dict[int, float]:
+    """Volume to try next for each class of each part; a part's classes keep their proportions."""
     if goal is None:
         return {}
-    ratio = {side: next_volume_ml(found) / found.volume_ml for side, found in search.items()}
-    return {index: float(hard[index]) * ratio[side] for side, classes in goal.sides.items() for index in classes}
+    ratio = {part: next_volume_ml(found) / found.volume_ml for part, found in search.items()}
+    return {index: float(hard[index]) * ratio[part] for part, classes in goal.parts.items() for index in classes}
 
 
 def materialise(flow: FlowGrid, state: FlowState, corrections: int = 0) -> Reached:
@@ -129,7 +134,7 @@ def _soft_miss(state: FlowState, soft: dict[int, float]) -> float:
     return max(large, default=0.0)
 
 
-def _to_end(flow: FlowGrid, state: FlowState, soft: dict[int, float], search: dict[str, SideSearch]) -> FlowState:
+def _to_end(flow: FlowGrid, state: FlowState, soft: dict[int, float], search: dict[str, LengthSearch]) -> FlowState:
     """Steps from t = 0 to 1, and short ones after it until the soft volumes are there."""
     first = state.steps
     for _ in range(_POLISHES + 1):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import scipy.ndimage as ndi
 
 from pathosynth.data.grid import uncrop
 from pathosynth.data.labels import LabelScheme
@@ -11,7 +12,7 @@ from pathosynth.morphing import measure, validity
 from pathosynth.morphing.budget import Budget, SlackExhausted, check_budget
 from pathosynth.morphing.exact import Exact, flip_to_counts
 from pathosynth.morphing.flow import prepare
-from pathosynth.morphing.measure import SIDES
+from pathosynth.morphing.lengths import LENGTH_TOLERANCE_MM, LengthGoal
 from pathosynth.morphing.morphed import Morphed
 from pathosynth.morphing.plan import (
     LARGEST_STRAY_VOXELS,
@@ -20,11 +21,11 @@ from pathosynth.morphing.plan import (
     Plan,
     Task,
     class_volumes_ml,
+    inside_skull,
     make_task,
 )
 from pathosynth.morphing.reach import Reached, reach
 from pathosynth.morphing.topology import dissolve_specks, limit_pieces
-from pathosynth.morphing.width import WIDTH_TOLERANCE_MM, WidthGoal
 from pathosynth.runs.errors import MorphError
 
 _FLIPS_WARN, _FLIPS_ERROR = 0.02, 0.10  # a thin label whose walls lie along the grid needs more than a round one
@@ -41,16 +42,15 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
 
     Raises:
         InputError: the map is not usable.
-        MorphError: the plan cannot be paid, its width cannot be reached, or the result is not valid.
+        MorphError: the plan cannot be paid, its lengths cannot be reached, or the result is not valid.
     """
     task = make_task(labels, scheme, spacing_mm, plan)
     check_budget(task.budget)
     reached = _reach(task)
     tidy = _tidy(task, reached.classes)
-    frozen = task.problem.weighted if plan.widths_mm is not None else ()
-    exact = flip_to_counts(
-        tidy, task.classes.array, reached.displacement, _counts(task, tidy), task.problem.slack, frozen
-    )
+    frozen = tuple(index for classes in _searched(task).values() for index in classes)
+    slack = (*task.problem.slack, *_loose(task))
+    exact = flip_to_counts(tidy, task.classes.array, reached.displacement, _counts(task, tidy), slack, frozen)
     after = task.classes.to_labels(exact.classes, labels.dtype)
     found = _validate(task, reached, exact, after)
     if found.errors:
@@ -74,38 +74,65 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     out = uncrop(after, task.box, labels.shape, 0)
     if int((out > 0).sum()) != int((after > 0).sum()):
         raise MorphError("The head grew beyond the image. Pad the label map with background on every side first.")
+    out = _with_surroundings(out, labels, scheme)
     return Morphed(out, uncrop(reached.displacement, task.box, labels.shape, 0.0), report)
+
+
+def _with_surroundings(inside: np.ndarray, labels: np.ndarray, scheme: LabelScheme) -> np.ndarray:
+    """What lies outside the skull put back; where the skull drew in, the nearest of it."""
+    before = inside_skull(labels, scheme)
+    if before is labels:
+        return inside
+    out = np.where(inside > 0, inside, np.where(before > 0, labels.dtype.type(0), labels))
+    left = (before > 0) & (inside == 0)
+    if left.any():
+        at = ndi.distance_transform_edt(before > 0, return_distances=False, return_indices=True)
+        out[left] = labels[tuple(axis[left] for axis in at)]
+    return np.asarray(out)
 
 
 def _reach(task: Task) -> Reached:
     """Run the flow; turn used-up slack into a message that names the budget."""
-    plan, midline = task.plan, measure.midline_index(task.cleaned > 0)
+    lengths = task.plan.lengths
+    goal = None
+    if lengths is not None:
 
-    def widths(classes: np.ndarray) -> dict[str, float]:
-        mask = np.isin(classes, task.problem.weighted)
-        return dict(zip(SIDES, measure.atrial_widths_mm(mask, midline, task.spacing_mm), strict=True))
+        def measured(classes: np.ndarray) -> dict[str, float]:
+            return lengths.measure(task.classes.to_labels(classes, task.source.dtype))
 
-    goal = None if plan.widths_mm is None else WidthGoal(task.classes.sides, plan.widths_mm, widths)
+        goal = LengthGoal(_searched(task), lengths.wanted_mm, measured)
     try:
-        return reach(prepare(task.problem), task.targets_ml, goal)
+        return reach(prepare(task.problem), task.targets_ml, goal, _loose(task))
     except SlackExhausted as stop:
         raise MorphError(_refusal(stop, task)) from None
 
 
+def _searched(task: Task) -> dict[str, tuple[int, ...]]:
+    """Classes of the parts that change to a length."""
+    wanted = task.plan.lengths.wanted_mm if task.plan.lengths else {}
+    return {part: task.classes.parts[part] for part in wanted}
+
+
+def _loose(task: Task) -> tuple[int, ...]:
+    """Classes of effaced labels."""
+    return task.classes.of_values(task.plan.effaced)
+
+
 def _refusal(stop: SlackExhausted, task: Task) -> str:
-    """Why the slack did not suffice, with the largest width reached and what would be enough."""
-    if not stop.search:
+    """Why the slack did not suffice, with the largest length reached and what would be enough."""
+    lengths = task.plan.lengths
+    if lengths is None:
         return f"{task.budget.describe()}, and the external CSF gave way before the target was reached. Ask for less."
     volumes = class_volumes_ml(task.problem)
     need, reached, wanted = task.budget.need, [], []
-    for side, found in stop.search.items():
-        ratio = found.wanted_mm / max(found.width_mm, 0.1)
-        need += found.volume_ml * ratio**found.exponent - float(volumes[list(task.classes.sides[side])].sum())
-        reached.append(f"{side} {found.width_mm:.1f}")
-        wanted.append(f"{side} {found.wanted_mm:g}")
+    for part, found in stop.search.items():
+        ratio = found.wanted_mm / max(found.length_mm, 0.1)
+        need += found.volume_ml * ratio**found.exponent - float(volumes[list(task.classes.parts[part])].sum())
+        reached.append(f"{part} {found.length_mm:.1f}")
+        wanted.append(f"{part} {found.wanted_mm:g}")
     guess = Budget(need, task.budget.tissue, task.budget.slack, task.plan.skull_share)
     return (
-        f"Atrial width {', '.join(wanted)} mm cannot be reached; the largest width reached is {', '.join(reached)} mm. "
+        f"{lengths.name.capitalize()} {', '.join(wanted)} mm cannot be reached; reached {', '.join(reached)} mm. "
         f"Estimate of what is missing: {guess.describe()}. {guess.advice(guess.comfortable_skull_share)}"
     )
 
@@ -125,6 +152,7 @@ def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
     out, _ = dissolve_specks(classes, SPECK_VOXELS)
     for connectivity in (6, 26):
         allowed = measure.component_counts(task.problem.classes, connectivity)
+        allowed = {index: count for index, count in allowed.items() if index not in _loose(task)}
         out = limit_pieces(out, allowed, connectivity, LARGEST_STRAY_VOXELS, WIDEST_GAP_VOXELS)
     return out
 
@@ -132,24 +160,28 @@ def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
 def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
     """Voxels every constrained class must have, background too where the skull has a share in the net gain.
 
-    A class that grows to a width keeps what it has.
+    A class that changes to a length keeps what it has. Effaced labels take what is left.
     """
-    growing = {index: int((tidy == index).sum()) for index in task.problem.weighted}
-    counts = growing | {index: round(ml / task.voxel_ml) for index, ml in task.targets_ml.items()}
+    found = np.bincount(tidy.ravel(), minlength=len(task.classes.values))
+    searched = {index: int(found[index]) for classes in _searched(task).values() for index in classes}
+    counts = searched | {index: round(ml / task.voxel_ml) for index, ml in task.targets_ml.items()}
     if task.plan.skull_share > 0:
         source = task.problem.classes
         net = sum(wanted - int((source == index).sum()) for index, wanted in counts.items())
         counts[0] = int((source == 0).sum()) - round(task.plan.skull_share * net)
-    return counts
+    return {index: wanted for index, wanted in counts.items() if index not in _loose(task)}
 
 
 def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> validity.Findings:
     """The validity report: errors refuse the map, warnings are recorded."""
     found, scheme, before = validity.Findings(), task.scheme, task.cleaned
-    validity.check_deformation(found, reached.displacement, before > 0)
-    validity.check_pieces(found, before, after, scheme)
-    validity.check_contacts(found, before, after, scheme)
-    validity.check_slack(found, before, after, scheme)
+    effaced = task.plan.effaced
+    squeezed = ndi.binary_dilation(np.isin(after, effaced), iterations=2) if effaced else np.zeros(after.shape, bool)
+    validity.check_deformation(found, reached.displacement, before > 0, squeezed)
+    validity.check_pieces(found, before, after, scheme, effaced)
+    validity.check_contacts(found, before, after, scheme, effaced)
+    if task.problem.slack:
+        validity.check_slack(found, before, after, scheme)
     validity.check_mantle(found, after, scheme, task.spacing_mm)
     volumes = np.bincount(after.ravel(), minlength=max(scheme.values) + 1) * task.voxel_ml
     slack = {task.classes.values[index] for index in task.problem.slack}
@@ -157,7 +189,7 @@ def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> 
     net = float(volumes[paid].sum()) - float(np.isin(before, paid).sum()) * task.voxel_ml
     validity.check_skull(found, before > 0, after > 0, task.plan.skull_share, net, task.voxel_ml)
     _check_volumes(found, task, reached, exact)
-    _check_widths(found, task, after)
+    _check_lengths(found, task, after)
     return found
 
 
@@ -165,6 +197,8 @@ def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact
     """Misses before the flips, the number of flips, and voxels that could not be placed."""
     before_flips = np.bincount(reached.classes.ravel(), minlength=len(task.classes.values)) * task.voxel_ml
     for index, target in task.targets_ml.items():
+        if index in _loose(task):
+            continue
         name = task.scheme[task.classes.values[index]].name
         validity.check_miss(
             found, name, float(before_flips[index]) / target - 1.0, target, index in task.problem.weighted
@@ -178,15 +212,27 @@ def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact
     found.limit(False, bool(lost), f"voxels that no flip could place without changing the topology: {lost}")
 
 
-def _check_widths(found: validity.Findings, task: Task, after: np.ndarray) -> None:
-    """Requested widths, measured again on the final integer labels."""
-    measured = measure.measured_widths_mm(after, task.scheme, task.spacing_mm)
-    for side, wanted in (task.plan.widths_mm or {}).items():
-        off = measured[side] - wanted
-        text = f"atrial width {side} is {measured[side]:.2f} mm; expected {wanted:g} within {WIDTH_TOLERANCE_MM} mm"
-        found.limit(abs(off) > WIDTH_TOLERANCE_MM, False, text)
+def _check_lengths(found: validity.Findings, task: Task, after: np.ndarray) -> None:
+    """Requested lengths, measured again on the final integer labels."""
+    lengths = task.plan.lengths
+    if lengths is None:
+        return
+    measured = lengths.measure(after)
+    for part, wanted in lengths.wanted_mm.items():
+        off = abs(measured[part] - wanted)
+        text = f"{lengths.name} {part} is {measured[part]:.2f} mm; expected {wanted:g} within {LENGTH_TOLERANCE_MM} mm"
+        found.limit(off > LENGTH_TOLERANCE_MM, False, text)
 
 
 def _request(plan: Plan) -> dict[str, Any]:
     """The plan without its arrays, JSON-able."""
-    return {"plan": {name: v for name, v in vars(plan).items() if name != "source_map" and v is not None}}
+    parts = {
+        name: {"labels": part.values, "volume_ml": part.volume_ml, "weighted": part.weight is not None}
+        for name, part in plan.parts.items()
+    }
+    lengths = None if plan.lengths is None else {plan.lengths.name: plan.lengths.wanted_mm}
+    plain = {
+        name: getattr(plan, name)
+        for name in ("folds", "skull_share", "sulcal_flattening", "ell_mm", "mobility", "effaced")
+    }
+    return {"plan": {"parts": parts, "lengths_mm": lengths, **plain}}

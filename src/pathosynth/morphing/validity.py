@@ -41,10 +41,11 @@ class Findings:
             self.warnings.append(text)
 
 
-def check_deformation(found: Findings, displacement: np.ndarray, inside: np.ndarray) -> None:
-    """Backward Jacobian inside the skull: no fold, no extreme squeeze."""
-    values = jacobian(displacement)[inside]
-    low, p1, p99, high = (float(v) for v in np.percentile(values, [0, 1, 99, 100]))
+def check_deformation(found: Findings, displacement: np.ndarray, inside: np.ndarray, squeezed: np.ndarray) -> None:
+    """Backward Jacobian inside the skull: no fold; no extreme squeeze but where it is wanted (`squeezed`)."""
+    values = jacobian(displacement)
+    low = float(values[inside].min())
+    p1, p99, high = (float(v) for v in np.percentile(values[inside & ~squeezed], [1, 99, 100]))
     found.numbers["jacobian"] = {"min": low, "p1": p1, "p99": p99, "max": high}
     found.limit(low <= 0, low < JACOBIAN_LOW_WARN, f"smallest backward Jacobian {low:.4f}; expected above 0 (no fold)")
     found.limit(
@@ -79,9 +80,15 @@ def check_skull(
     found.limit(bad, False, f"the skull grew by {grown:.2f} mL; its share is {wanted:.2f} mL")
 
 
-def check_contacts(found: Findings, before: np.ndarray, after: np.ndarray, scheme: LabelScheme) -> None:
-    """Faces that must not appear (ventricle or tissue against background, ventricle against cortex) or not vanish."""
-    for group in ("ventricles", "tissue"):
+def check_contacts(
+    found: Findings, before: np.ndarray, after: np.ndarray, scheme: LabelScheme, effaced: tuple[int, ...] = ()
+) -> None:
+    """Faces that must not appear (ventricle or tissue against background, ventricle against cortex) or not vanish.
+
+    Where the external CSF is effaced, tissue lies against the skull.
+    """
+    bare = scheme.has("external_csf") and set(scheme.group("external_csf")) <= set(effaced)
+    for group in ("ventricles",) if bare else ("ventricles", "tissue"):
         if scheme.has(group):
             old, new = (measure.contact_faces(scheme.mask(m, group), m == 0) for m in (before, after))
             found.numbers[f"{group}_background_faces"] = new
@@ -102,11 +109,15 @@ def check_contacts(found: Findings, before: np.ndarray, after: np.ndarray, schem
             found.limit(old > 0 and new == 0, False, f"{a} and {b} touched at {old} faces and no longer do")
 
 
-def check_pieces(found: Findings, before: np.ndarray, after: np.ndarray, scheme: LabelScheme) -> None:
-    """No label in more 26-connected pieces than the cleaned source."""
+def check_pieces(
+    found: Findings, before: np.ndarray, after: np.ndarray, scheme: LabelScheme, effaced: tuple[int, ...] = ()
+) -> None:
+    """No label in more 26-connected pieces than the cleaned source, but effaced ones."""
     old, new = measure.component_counts(before), measure.component_counts(after)
     found.numbers["pieces"] = {scheme[value].name: count for value, count in new.items()}
     for value, count in old.items():
+        if value in effaced:
+            continue
         text = f"{scheme[value].name} is in {new.get(value, 0)} pieces; the cleaned source has {count}"
         found.limit(new.get(value, 0) > count or value not in new, False, text)
 

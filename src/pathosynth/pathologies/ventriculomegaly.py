@@ -1,9 +1,11 @@
 """Enlarged ventricles by label-volume flow: tissue is pushed, not eaten, and the severity is met exactly.
 
-Severity is set as a volume, a fold or an atrial width, for both sides together or for each. What the ventricles gain
-is paid by the external CSF, by the skull (`skull_share`) and by tissue with a fold below 1.
+Severity is set as a volume, a fold or an atrial width, for both sides together or for each; inferior horns, third and
+fourth ventricle can be set apart where the scheme tells them apart. What the ventricles gain is paid by the external
+CSF, by the skull (`skull_share`) and by tissue with a fold below 1 (hydrocephalus that thins the mantle; atrophy).
 """
 
+import math
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -12,30 +14,27 @@ import pydantic
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, measure, weights
-from pathosynth.morphing.measure import measured_widths_mm
-from pathosynth.morphing.plan import Plan, check_labels
-from pathosynth.morphing.reshape import reshape
-from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.runs.errors import InputError, MorphError
+from pathosynth.morphing.classes import Part
+from pathosynth.morphing.measure import SIDES
+from pathosynth.morphing.parts import side_parts, sides_ml, whole_part
+from pathosynth.morphing.plan import Lengths, Plan, check_labels
+from pathosynth.pathologies.settings import (
+    Fold,
+    Payment,
+    Positive,
+    Sides,
+    carry_out,
+    tissue_folds,
+    unit_of,
+    with_targets,
+)
+from pathosynth.runs.errors import MorphError
 
-Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, pydantic.Field(ge=0, le=1)]
-Fold = Annotated[float, pydantic.Field(gt=0, le=3)]
-
-_SMALLEST_ML = 0.3
-_SMALLEST_VOXELS = 100
-_TISSUES = ("white_matter", "cortex", "deep_grey_matter", "cerebellum", "brainstem")
 _SOURCE_LENGTH_MM = 6.5
+_APART = ("inferior_horns", "third_ventricle", "fourth_ventricle")
 
 
-class Sides(BaseConfig):
-    """One value for each side."""
-
-    left: Positive
-    right: Positive
-
-
-class Config(BaseConfig):
+class Config(Payment):
     """Settings of ventriculomegaly. Give exactly one of the three targets, or `sample`."""
 
     ventricle_ml: Positive | Sides | None = None
@@ -52,16 +51,16 @@ class Config(BaseConfig):
     """Draws of `sample` before giving up; a draw whose result is not valid is rejected and counted."""
     asymmetry: Annotated[float, pydantic.Field(ge=-0.8, le=0.8)] = 0.0
     """Relative difference of the sides' gain; above 0 the right side gains more."""
+    inferior_horns_fold: Positive | None = None
+    """Wanted volume of the inferior (temporal) horns as a multiple; without it they grow with the others."""
+    third_ventricle_fold: Positive | None = None
+    """Wanted volume of the third ventricle as a multiple, where the scheme has it apart; without it, it is kept."""
+    fourth_ventricle_fold: Positive | None = None
+    """Wanted volume of the fourth ventricle as a multiple, where the scheme has it apart; without it, it is kept."""
     posterior_bias: Annotated[float, pydantic.Field(ge=-2.5, le=2.5)] = 0.0
     """Above 0 the occipital horns grow more (colpocephaly), below 0 the frontal ones."""
     midline_mm: Annotated[float, pydantic.Field(ge=0, le=20)] = 3.0
-    """Half-width of the zone at the midline that hardly grows (third and fourth ventricle); 0 switches it off."""
-    skull_share: Share = 0.0
-    """Part of the net gain by which the head grows instead of draining external CSF."""
-    sulcal_flattening: Share = 0.0
-    """How much more easily the sulci are drained than the rest of the external CSF."""
-    ell_mm: Annotated[float, pydantic.Field(gt=0, le=100)] = 12.0
-    """How far the displacement spreads into the external CSF before it is taken up."""
+    """Half-width of the zone at the midline that hardly grows, where all ventricles are one label; 0 is none."""
     white_matter: Fold = 1.0
     """Wanted white matter volume as a multiple of the present one."""
     cortex: Fold = 1.0
@@ -72,6 +71,8 @@ class Config(BaseConfig):
     """Wanted cerebellum volume as a multiple of the present one."""
     brainstem: Fold = 1.0
     """Wanted brainstem volume as a multiple of the present one."""
+    corpus_callosum: Fold = 1.0
+    """Wanted corpus callosum volume as a multiple of the present one."""
     source_variation: Annotated[float, pydantic.Field(ge=0, le=1.5)] = 0.0
     """Strength of a smooth random map of where the ventricles grow more; 0 is none, 0.6 is strong."""
 
@@ -107,7 +108,7 @@ def morph(
         MorphError: the request cannot be met; nothing is returned in part.
     """
     check_labels(labels, scheme, spacing_mm)
-    now = _present(labels, scheme, spacing_mm)
+    now = sides_ml(labels, scheme, spacing_mm, measure.lateral_ventricle_group(scheme))
     if config.sample == "none":
         return _morph_once(labels, scheme, spacing_mm, config, now, rng)
     problems: list[str] = []
@@ -127,8 +128,15 @@ def morph(
 
 
 def severity(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:
-    """Ventricle volume (mL) and atrial widths (mm) of a label map, from its integer labels."""
-    return measure.ventricle_severity(labels, scheme, spacing_mm)
+    """Volumes (mL) of the ventricles, of each side and of each ventricle the scheme tells apart; atrial widths (mm)."""
+    group, voxel_ml = measure.lateral_ventricle_group(scheme), float(np.prod(spacing_mm)) / 1000.0
+    found = measure.ventricle_severity(labels, scheme, spacing_mm)
+    for side, mask in measure.side_masks(labels, scheme, group).items():
+        found[f"ventricle_{side}_ml"] = float(mask.sum()) * voxel_ml
+    for name in _APART:
+        if scheme.has(name):
+            found[f"{name}_ml"] = float(scheme.mask(labels, name).sum()) * voxel_ml
+    return found
 
 
 def severity_class(width_mm: float, limits_mm: tuple[float, float, float, float]) -> str:
@@ -159,41 +167,6 @@ def draw_config(config: Config, rng: np.random.Generator) -> Config:
     return Config(**{**drawn, **kept, "atrial_width_mm": width})
 
 
-def _group(scheme: LabelScheme) -> str:
-    """The group that grows; schemes that merge ventricles with other fluid are refused."""
-    if not scheme.has("ventricles"):
-        raise InputError(
-            f"Scheme '{scheme.name}' does not tell ventricles from other fluid (no group 'ventricles'; it has "
-            f"{', '.join(sorted(scheme.groups))}), so nothing says what should grow. Morph the full label map first, "
-            "then remap it to this scheme."
-        )
-    return measure.lateral_ventricle_group(scheme)
-
-
-def _present(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:
-    """Present volume of each side in mL.
-
-    Raises:
-        InputError: there is no ventricle, too little of it, or only one side.
-    """
-    group = _group(scheme)
-    mask = scheme.mask(labels, group)
-    voxels, voxel_ml = int(mask.sum()), float(np.prod(spacing_mm)) / 1000.0
-    legend = ", ".join(f"{value} {scheme[value].name}" for value in scheme.group(group))
-    if voxels == 0:
-        raise InputError(f"No ventricle: the label map has no voxel of '{group}' ({legend}). Check --scheme.")
-    if voxels < _SMALLEST_VOXELS or voxels * voxel_ml < _SMALLEST_ML:
-        raise InputError(
-            f"The ventricles ({legend}) have {voxels} voxels, {voxels * voxel_ml:.3f} mL; at least {_SMALLEST_VOXELS} "
-            f"voxels and {_SMALLEST_ML} mL are needed to know their shape. Check the label map."
-        )
-    sides = measure.side_masks(labels, scheme, group)
-    empty = [side for side, found in sides.items() if not found.any()]
-    if empty:
-        raise InputError(f"No ventricle on the {empty[0]} side ({legend}). Check orientation (RAS) and the label map.")
-    return {side: float(found.sum()) * voxel_ml for side, found in sides.items()}
-
-
 def _morph_once(
     labels: np.ndarray,
     scheme: LabelScheme,
@@ -203,17 +176,34 @@ def _morph_once(
     rng: np.random.Generator,
 ) -> Morphed:
     """One set of settings, carried out."""
-    plan, warnings = _plan(labels, scheme, spacing_mm, config, now_ml, rng)
-    morphed = reshape(labels, scheme, spacing_mm, plan)
+    before = severity(labels, scheme, spacing_mm)
+    asked = _asked(config, scheme, now_ml, before)
+    plan = _plan(labels, scheme, spacing_mm, config, asked, rng)
+    morphed = carry_out("ventriculomegaly", labels, scheme, spacing_mm, plan)
+    morphed.report["warnings"] = [
+        f"{name}: the target {value:.2f} {unit_of(name)} is below the present {before[name]:.2f} {unit_of(name)}"
+        for name, value in asked.items()
+        if value < before[name]
+    ] + morphed.report["warnings"]
     after = severity(morphed.labels, scheme, spacing_mm)
-    morphed.report["warnings"] = warnings + morphed.report["warnings"]
-    report = {
-        "pathology": "ventriculomegaly",
-        "request": config.model_dump(exclude_none=True),
-        "severity": after,
-        "class": severity_class(after["atrial_width_mm"], config.class_limits_mm),
-    }
-    return Morphed(morphed.labels, morphed.displacement, report | morphed.report)
+    morphed.report["class"] = severity_class(after["atrial_width_mm"], config.class_limits_mm)
+    return with_targets(morphed, config, asked, after)
+
+
+def _asked(config: Config, scheme: LabelScheme, now_ml: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+    """Wanted value of every measure that is set: widths or volumes of each side, volumes of the other ventricles."""
+    if config.atrial_width_mm is not None:
+        present = {side: before[f"atrial_width_{side}_mm"] for side in now_ml}
+        wanted = _split(config.atrial_width_mm, present, config.asymmetry, largest=True)
+        asked = {f"atrial_width_{side}_mm": mm for side, mm in wanted.items()}
+    else:
+        asked = {f"ventricle_{side}_ml": ml for side, ml in _wanted_volumes(config, now_ml).items()}
+    for name in _APART:
+        fold = getattr(config, f"{name}_fold")
+        if fold is not None:
+            scheme.group(name)  # says what is missing
+            asked[f"{name}_ml"] = fold * before[f"{name}_ml"]
+    return asked
 
 
 def _plan(
@@ -221,42 +211,51 @@ def _plan(
     scheme: LabelScheme,
     spacing_mm: Spacing,
     config: Config,
-    now_ml: dict[str, float],
+    asked: dict[str, float],
     rng: np.random.Generator,
-) -> tuple[Plan, list[str]]:
-    """Settings as a plan for the engine, and warnings."""
-    volumes = widths = None
-    if config.atrial_width_mm is not None:
-        present = measured_widths_mm(labels, scheme, spacing_mm)
-        widths, unit = _split(config.atrial_width_mm, present, config.asymmetry, largest=True), "mm"
-        wanted = widths
-    else:
-        present, unit = now_ml, "mL"
-        volumes = wanted = _wanted_volumes(config, now_ml)
-    warnings = [
-        f"{side}: the target {wanted[side]:.2f} {unit} is below the present {present[side]:.2f} {unit}"
-        for side in wanted
-        if wanted[side] < present[side]
-    ]
-    folds = {
-        value: fold for tissue in _TISSUES if (fold := getattr(config, tissue)) != 1.0 for value in scheme.group(tissue)
-    }
-    source = None
-    if config.source_variation > 0:
-        source = weights.random_weight(labels.shape, spacing_mm, config.source_variation, _SOURCE_LENGTH_MM, rng)
-    plan = Plan(
-        _group(scheme),
-        volumes_ml=volumes,
-        widths_mm=widths,
-        folds=folds,
+) -> Plan:
+    """Settings as a plan for the engine."""
+    parts, voxel_ml = dict[str, Part](), float(np.prod(spacing_mm)) / 1000.0
+    horns_ml = dict.fromkeys(SIDES, 0.0)
+    if config.inferior_horns_fold is not None:
+        masks = measure.side_masks(labels, scheme, "inferior_horns")
+        horns_ml = {side: float(mask.sum()) * voxel_ml * config.inferior_horns_fold for side, mask in masks.items()}
+        horns = side_parts(labels, scheme, "inferior_horns", horns_ml)
+        parts |= {f"{side} inferior horn": part for side, part in horns.items()}
+    for name in ("third_ventricle", "fourth_ventricle"):
+        if f"{name}_ml" in asked:
+            parts[name] = whole_part(scheme, name, asked[f"{name}_ml"])
+    group, widths = measure.lateral_ventricle_group(scheme), config.atrial_width_mm is not None
+    volumes = None if widths else {side: asked[f"ventricle_{side}_ml"] - horns_ml[side] for side in SIDES}
+    parts |= side_parts(labels, scheme, group, volumes, _growth(labels, scheme, spacing_mm, config, rng))
+    lengths = Lengths(
+        "atrial width",
+        {side: asked[f"atrial_width_{side}_mm"] for side in SIDES if widths},
+        lambda now: measure.measured_widths_mm(now, scheme, spacing_mm),
+    )
+    return Plan(
+        parts,
+        lengths if widths else None,
+        tissue_folds(config, scheme),
         skull_share=config.skull_share,
         sulcal_flattening=config.sulcal_flattening,
-        posterior_bias=config.posterior_bias,
-        midline_mm=config.midline_mm,
         ell_mm=config.ell_mm,
-        source_map=source,
     )
-    return plan, warnings
+
+
+def _growth(
+    labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, config: Config, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Where the lateral ventricles grow more, broadcastable to the labels; None is evenly."""
+    group, factors = measure.lateral_ventricle_group(scheme), []
+    if config.midline_mm > 0 and group == "ventricles":
+        midline = measure.midline_index(labels > 0)
+        factors.append(weights.midline_weight(labels.shape, midline, spacing_mm, config.midline_mm))
+    if config.posterior_bias:
+        factors.append(weights.posterior_weight(scheme.mask(labels, group), config.posterior_bias))
+    if config.source_variation > 0:
+        factors.append(weights.random_weight(labels.shape, spacing_mm, config.source_variation, _SOURCE_LENGTH_MM, rng))
+    return math.prod(factors[1:], start=factors[0]) if factors else None
 
 
 def _wanted_volumes(config: Config, now_ml: dict[str, float]) -> dict[str, float]:
