@@ -6,9 +6,18 @@ A pathology defines `Config`, `morph(labels, scheme, spacing_mm, config, rng) ->
 
 from types import ModuleType
 
-from pathosynth.pathologies import dilation, ventriculomegaly
+from pathosynth.pathologies import (
+    dilation,
+    paper_cerebellar_hypoplasia,
+    paper_microcephaly,
+    paper_pontocerebellar_hypoplasia,
+    ventriculomegaly,
+)
 
 PATHOLOGIES: dict[str, ModuleType] = {
     "ventriculomegaly": ventriculomegaly,
     "dilation": dilation,
+    "paper_cerebellar_hypoplasia": paper_cerebellar_hypoplasia,
+    "paper_pontocerebellar_hypoplasia": paper_pontocerebellar_hypoplasia,
+    "paper_microcephaly": paper_microcephaly,
 }

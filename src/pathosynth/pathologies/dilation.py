@@ -96,6 +96,7 @@ def morph(
         "request": config.model_dump(exclude_none=True),
         "iterations": {"left": counts[0], "right": counts[1]},
         "most_iterations": {"left": most[0], "right": most[1]},
+        "targets": [],
         "severity": severity(out, scheme, spacing_mm),
         "warnings": [],
         **measure.describe(labels, out, scheme, spacing_mm),
