@@ -12,6 +12,7 @@ from pathosynth.morphing import measure, weights
 from pathosynth.morphing.budget import Budget
 from pathosynth.morphing.classes import ClassMap, Part, split_classes
 from pathosynth.morphing.coarse import block_factors
+from pathosynth.morphing.efface import THINNEST_FOLD
 from pathosynth.morphing.flow import FlowProblem
 from pathosynth.morphing.topology import dissolve_specks, limit_pieces
 from pathosynth.runs.errors import InputError
@@ -53,8 +54,8 @@ class Plan:
         sulcal_flattening: 0 to 1.
         ell_mm: decay length of the slack.
         mobility: label value to kappa, for structures that should move less.
-        effaced: values squeezed to so little that they may fall apart: their pieces, contacts and squeeze are recorded,
-            not judged.
+        effaced: values, with a fold, squeezed to so little that they may fall apart: what flow leaves is peeled off to
+            the background (`efface`), so the skull must follow (skull_share = 1); their pieces and squeeze are not judged.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
@@ -235,7 +236,7 @@ def _targets(problem: FlowProblem, classes: ClassMap, plan: Plan) -> dict[int, f
     now = class_volumes_ml(problem)
     free = {*problem.weighted, *problem.slack}
     targets = {
-        index: float(now[index]) * plan.folds.get(value, 1.0)
+        index: float(now[index]) * _flow_fold(plan, value)
         for index, value in enumerate(classes.values)
         if index and index not in free
     }
@@ -245,6 +246,12 @@ def _targets(problem: FlowProblem, classes: ClassMap, plan: Plan) -> dict[int, f
             total = float(now[list(members)].sum())
             targets |= {index: float(now[index]) * part.volume_ml / total for index in members}
     return targets
+
+
+def _flow_fold(plan: Plan, value: int) -> float:
+    """Fold that the flow aims at; effaced labels are left thick enough to be squeezed."""
+    fold = plan.folds.get(value, 1.0)
+    return max(fold, THINNEST_FOLD) if value in plan.effaced else fold
 
 
 def _budget(problem: FlowProblem, plan: Plan, targets: dict[int, float]) -> Budget:

@@ -10,6 +10,7 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import measure, validity
 from pathosynth.morphing.budget import Budget, SlackExhausted, check_budget
+from pathosynth.morphing.efface import peel
 from pathosynth.morphing.exact import Exact, flip_to_counts
 from pathosynth.morphing.flow import prepare
 from pathosynth.morphing.lengths import LENGTH_TOLERANCE_MM, LengthGoal
@@ -47,10 +48,10 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     task = make_task(labels, scheme, spacing_mm, plan)
     check_budget(task.budget)
     reached = _reach(task)
-    tidy = _tidy(task, reached.classes)
+    tidy, displacement = _effaced(task, _tidy(task, reached.classes), reached.displacement)
     frozen = tuple(index for classes in _searched(task).values() for index in classes)
     slack = (*task.problem.slack, *_loose(task))
-    exact = flip_to_counts(tidy, task.classes.array, reached.displacement, _counts(task, tidy), slack, frozen)
+    exact = flip_to_counts(tidy, task.classes.array, displacement, _counts(task, tidy), slack, frozen)
     after = task.classes.to_labels(exact.classes, labels.dtype)
     found = _validate(task, reached, exact, after)
     if found.errors:
@@ -75,7 +76,7 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     if int((out > 0).sum()) != int((after > 0).sum()):
         raise MorphError("The head grew beyond the image. Pad the label map with background on every side first.")
     out = _with_surroundings(out, labels, scheme)
-    return Morphed(out, uncrop(reached.displacement, task.box, labels.shape, 0.0), report)
+    return Morphed(out, uncrop(displacement, task.box, labels.shape, 0.0), report)
 
 
 def _with_surroundings(inside: np.ndarray, labels: np.ndarray, scheme: LabelScheme) -> np.ndarray:
@@ -157,6 +158,18 @@ def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
     return out
 
 
+def _effaced_voxels(task: Task) -> dict[int, int]:
+    """Wanted voxels of effaced classes."""
+    folds = {index: task.plan.folds[task.classes.values[index]] for index in _loose(task)}
+    return {index: round(fold * int((task.problem.classes == index).sum())) for index, fold in folds.items()}
+
+
+def _effaced(task: Task, classes: np.ndarray, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Effaced labels peeled down to their volume."""
+    wanted = _effaced_voxels(task)
+    return peel(classes, displacement, tuple(wanted), sum(wanted.values()), task.spacing_mm)
+
+
 def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
     """Voxels every constrained class must have, background too where the skull has a share in the net gain.
 
@@ -165,6 +178,7 @@ def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
     found = np.bincount(tidy.ravel(), minlength=len(task.classes.values))
     searched = {index: int(found[index]) for classes in _searched(task).values() for index in classes}
     counts = searched | {index: round(ml / task.voxel_ml) for index, ml in task.targets_ml.items()}
+    counts |= _effaced_voxels(task)
     if task.plan.skull_share > 0:
         source = task.problem.classes
         net = sum(wanted - int((source == index).sum()) for index, wanted in counts.items())
