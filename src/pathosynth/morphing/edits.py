@@ -36,7 +36,8 @@ def resampled(labels: np.ndarray, matrix: np.ndarray, fixed: np.ndarray) -> np.n
         Same shape and dtype; 0 where the source lies outside the array.
     """
     offset = fixed - matrix @ fixed
-    return np.asarray(ndi.affine_transform(labels, matrix, offset, order=0, mode="constant"))
+    # Mode "constant" would lose the outer half of the voxels at the faces of the array.
+    return np.asarray(ndi.affine_transform(labels, matrix, offset, order=0, mode="grid-constant"))
 
 
 def contact_point(structure: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ def morph(
     fourth = fourth_ventricle(labels, scheme, config.fourth_ventricle_dilations)
     out = _thinned(labels, stem, fourth, scale, filler)
     freed = (stem | fourth) & (out == filler)
-    grown = _regrown(out, cerebellum, freed, config)
+    grown = regrown(out, cerebellum, freed, config)
     whole = cerebellum | (grown != out)
     divisor = 3.0 - 2.0 * scale
     out = edits.shrink_to_contact(grown, whole, scheme.mask(grown, "brainstem"), divisor, config.forward_voxels, filler)
@@ -120,6 +120,29 @@ def axis_slopes(mask: np.ndarray) -> tuple[float, float]:
     return (float(x @ z) / spread, float(y @ z) / spread) if spread else (0.0, 0.0)
 
 
+def regrown(labels: np.ndarray, cerebellum: np.ndarray, freed: np.ndarray, config: Config) -> np.ndarray:
+    """Let the cerebellum grow into freed space; each new voxel takes the label of the nearest cerebellar one.
+
+    Against a flat border it grows by `smoothing_voxels` times the normal quantile of 1 - `threshold`: 3.1 voxels.
+
+    Args:
+        labels: (I, J, K) integers; not changed.
+        cerebellum: (I, J, K) bool.
+        freed: (I, J, K) bool, where it may grow.
+        config: Gaussian and threshold.
+
+    Returns:
+        The edited map.
+    """
+    box = measure.bounding_box(cerebellum | freed, int(np.ceil(3 * config.smoothing_voxels)))
+    near = ndi.gaussian_filter(cerebellum[box].astype(np.float32), config.smoothing_voxels) > config.threshold
+    nearest = ndi.distance_transform_edt(~cerebellum[box], return_distances=False, return_indices=True)
+    out = labels.copy()
+    new = near & freed[box]
+    out[box][new] = labels[box][tuple(nearest)][new]
+    return out
+
+
 def _thinned(labels: np.ndarray, stem: np.ndarray, fourth: np.ndarray, scale: float, filler: int) -> np.ndarray:
     """Scale each slice of brainstem and fourth ventricle about the brainstem's axis; freed space becomes `filler`."""
     inward = 1.0 / scale
@@ -131,15 +154,4 @@ def _thinned(labels: np.ndarray, stem: np.ndarray, fourth: np.ndarray, scale: fl
     moved = edits.resampled(np.where(region, labels, 0)[box], matrix, np.argwhere(stem[box]).mean(axis=0))
     out = labels.copy()
     out[box][region[box]] = np.where(moved > 0, moved, filler)[region[box]]
-    return out
-
-
-def _regrown(labels: np.ndarray, cerebellum: np.ndarray, freed: np.ndarray, config: Config) -> np.ndarray:
-    """Let the cerebellum grow into freed space; each new voxel takes the label of the nearest cerebellar one."""
-    box = measure.bounding_box(cerebellum | freed, int(np.ceil(3 * config.smoothing_voxels)))
-    near = ndi.gaussian_filter(cerebellum[box].astype(np.float32), config.smoothing_voxels) > config.threshold
-    nearest = ndi.distance_transform_edt(~cerebellum[box], return_distances=False, return_indices=True)
-    out = labels.copy()
-    new = near & freed[box]
-    out[box][new] = labels[box][tuple(nearest)][new]
     return out
