@@ -5,7 +5,8 @@ import pytest
 import scipy.ndimage as ndi
 
 from pathosynth.morphing import coarse
-from pathosynth.morphing.warp import jacobian, label_weights, sampling_matrix, warp_labels
+from pathosynth.morphing.transport import advance, extend, sample
+from pathosynth.morphing.warp import jacobian, label_weights, warp_labels
 
 SHAPE = (11, 9, 10)
 
@@ -23,11 +24,55 @@ def one_hot_oracle(labels, displacement):
     return values, np.stack(weights)
 
 
-def test_sampling_matrix_equals_scipy_linear_interpolation(rng):
-    field = rng.standard_normal(SHAPE).astype(np.float32)
-    points = rng.uniform(-2, 12, (500, 3)).astype(np.float32)
-    expected = ndi.map_coordinates(field, points.T, order=1, mode="nearest")
-    np.testing.assert_allclose(sampling_matrix(points, SHAPE) @ field.ravel(), expected, atol=1e-5)
+def test_sampling_equals_scipy_linear_interpolation(rng):
+    field = rng.standard_normal((*SHAPE, 3)).astype(np.float32)
+    displacement = rng.uniform(-4, 4, (*SHAPE, 3)).astype(np.float32)
+    blocks = rng.choice(field[..., 0].size, 500, replace=False)
+    points = np.stack(np.unravel_index(blocks, SHAPE)) + displacement.reshape(-1, 3)[blocks].T
+    found, sums = sample(field, displacement, blocks)
+    for channel in range(3):
+        expected = ndi.map_coordinates(field[..., channel], points, order=1, mode="nearest")
+        np.testing.assert_allclose(found[:, channel], expected, atol=1e-5)
+    np.testing.assert_allclose(sums, found.sum(axis=0, dtype=np.float64))
+
+
+def test_a_step_along_an_even_velocity_is_a_shift():
+    displacement, velocity = np.zeros((2, *SHAPE, 3), np.float32)
+    velocity[..., 1] = 0.5
+    moved = advance(displacement, velocity, 0.8, np.arange(displacement[..., 0].size))
+    np.testing.assert_allclose(moved[..., 1], -0.4, rtol=1e-6)
+    twice = advance(moved, velocity, 0.8, np.arange(100))
+    np.testing.assert_allclose(twice.reshape(-1, 3)[:100, 1], -0.8, rtol=1e-6)
+    assert not twice.reshape(-1, 3)[100:].any(), "what is not among the blocks stays"
+
+
+def test_steps_along_a_rotation_turn_by_the_angle_with_second_order():
+    """psi of dx/dt = v is the flow backward in time: a rotation by -t, in closed form."""
+    grid = np.stack(np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in SHAPE], indexing="ij"), axis=-1)
+    velocity = np.stack([-grid[..., 1], grid[..., 0], np.zeros(SHAPE)], axis=-1).astype(np.float32)
+    inner = (slice(4, 7), slice(3, 6), slice(None))
+
+    def error(steps):
+        moved = np.zeros((*SHAPE, 3), np.float32)
+        for _ in range(steps):
+            moved = advance(moved, velocity, 0.4 / steps, np.arange(grid[..., 0].size))
+        cos, sin = np.cos(0.4), np.sin(0.4)
+        x, y = grid[..., 0], grid[..., 1]
+        expected = np.stack([cos * x + sin * y - x, -sin * x + cos * y - y, np.zeros(SHAPE)], axis=-1)
+        return np.abs(moved - expected)[inner].max()
+
+    assert np.log2(error(2) / error(4)) == pytest.approx(2.0, abs=0.3)
+
+
+def test_a_field_is_extended_evenly_and_by_the_nearest_values():
+    rank = np.full((9, 9, 9), 255, np.uint8)
+    rank[2:7, 2:7, 2:7], rank[3:6, 3:6, 3:6] = 1, 0
+    halo = np.flatnonzero(rank == 1)
+    even = extend(np.full((27, 2), 3.0, np.float32), rank, halo)
+    np.testing.assert_allclose(even[rank < 255], 3.0, rtol=1e-6)
+    assert not even[rank == 255].any()
+    ramp = extend(np.argwhere(rank == 0).astype(np.float32), rank, halo)
+    assert ramp[2, 4, 4].tolist() == pytest.approx([3.0, 4.0, 4.0]), "symmetric neighbours cancel"
 
 
 def test_no_displacement_changes_nothing(labels):
@@ -116,7 +161,23 @@ def test_refining_a_linear_field_is_exact_away_from_the_border():
 def test_class_fractions_are_block_means(rng):
     classes = rng.integers(0, 4, (8, 6, 4)).astype(np.uint8)
     weight = rng.random(classes.shape).astype(np.float32)
-    found = coarse.class_fractions(classes, (2, 3, 1), weight)
-    for value in range(4):
-        expected = ((classes == value) * weight).reshape(4, 2, 2, 3, 4, 1).mean(axis=(1, 3, 5))
-        np.testing.assert_allclose(found[:, value], expected.ravel(), rtol=1e-5)
+    found = np.zeros((4, 2, 4, 3), np.float32)
+    coarse.class_fractions(classes, (2, 3, 1), np.array([0, -1, 1, 1]), found, weight)
+    coarse.class_fractions(classes, (2, 3, 1), np.array([-1, 2, -1, -1]), found)
+
+    def mean(voxels):
+        return voxels.reshape(4, 2, 2, 3, 4, 1).mean(axis=(1, 3, 5))
+
+    np.testing.assert_allclose(found[..., 0], mean((classes == 0) * weight), rtol=1e-5)
+    np.testing.assert_allclose(found[..., 1], mean((classes >= 2) * weight), rtol=1e-5)
+    np.testing.assert_allclose(found[..., 2], mean(classes == 1), rtol=1e-5)
+
+
+def test_the_grid_has_two_layers_around_the_blocks_at_least_half_inside():
+    inside = np.zeros((24, 24, 24), bool)
+    inside[8:16, 8:16, 8:15] = True
+    grid = coarse.build_grid(inside, (1.0, 1.0, 1.0), (2, 2, 2))
+    assert grid.domain.sum() == grid.domain[4:8, 4:8, 4:8].sum() == 64
+    np.testing.assert_array_equal(grid.rank <= 1, ndi.binary_dilation(grid.domain, np.ones((3, 3, 3))))
+    np.testing.assert_array_equal(grid.active, np.flatnonzero(ndi.binary_dilation(grid.domain, np.ones((5, 5, 5)))))
+    np.testing.assert_array_equal(np.sort(np.concatenate([grid.inside, grid.halo])), grid.active)

@@ -4,36 +4,39 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage as ndi
-import scipy.sparse as sp
 
 from pathosynth.data.volume import Spacing
+from pathosynth.morphing.threads import by_rows, compiled
 
 _HALO = 2  # coarse voxels around the domain to which velocities are extended, so that sampling there is not damped
-_SMOOTH = np.exp(-0.5 * np.array([-1.0, 0.0, 1.0]) ** 2)
+_BEYOND = 255  # rank of what is neither domain nor halo
 
 
 @dataclass(frozen=True)
 class CoarseGrid:
     """Blocks of voxels, their spacing, and the two sets of blocks that matter.
 
-    Fields on the grid are stored flat, (n_blocks, channels) float32 in C order, so that one sparse product samples
-    all channels at once.
+    Fields on the grid are (I', J', K', channels) float32, channels last, so that one look at a block serves them all.
 
     Attributes:
         factors: voxels per block along each axis; the fine shape is a multiple of them.
         shape: number of blocks along each axis.
         spacing_mm: edge lengths of a block.
         domain: (I', J', K') bool, where the equation holds.
+        inside: flat numbers of the domain's blocks.
         active: flat numbers of the domain's blocks and of the halo around them.
-        extension: (n_active, n_domain) CSR, extends a field from the domain smoothly into the halo.
+        rank: (I', J', K') uint8, 0 in the domain, 1 and 2 in the layers of the halo around it.
+        halo: flat numbers of the halo's blocks, inner layer first.
     """
 
     factors: tuple[int, int, int]
     shape: tuple[int, int, int]
     spacing_mm: Spacing
     domain: np.ndarray
+    inside: np.ndarray
     active: np.ndarray
-    extension: sp.csr_matrix
+    rank: np.ndarray
+    halo: np.ndarray
 
     @property
     def block_ml(self) -> float:
@@ -53,9 +56,9 @@ def block_factors(spacing_mm: Spacing) -> tuple[int, int, int]:
 
 def block_mean(array: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
     """Mean of each block, float32. The shape must be a multiple of `factors`."""
-    (a, b, c), (i, j, k) = factors, array.shape
-    blocks = array.reshape(i // a, a, j // b, b, k // c, c)
-    return np.asarray(blocks.mean(axis=(1, 3, 5), dtype=np.float32))
+    out = np.zeros([n // f for n, f in zip(array.shape, factors, strict=True)], np.float32)
+    by_rows(lambda a, b: _block_mean(array, factors, out, a, b), len(out), array[0].size)
+    return out
 
 
 def build_grid(inside: np.ndarray, spacing_mm: Spacing, factors: tuple[int, int, int]) -> CoarseGrid:
@@ -67,32 +70,42 @@ def build_grid(inside: np.ndarray, spacing_mm: Spacing, factors: tuple[int, int,
         factors: from `block_factors`.
     """
     domain = block_mean(inside, factors) >= 0.5
-    reach = ndi.binary_dilation(domain, np.ones((3, 3, 3)), iterations=_HALO)
-    active = np.flatnonzero(reach)
+    rank, known = np.where(domain, 0, _BEYOND).astype(np.uint8), domain
+    for layer in range(1, _HALO + 1):
+        wider = ndi.maximum_filter(known, 3, mode="constant")
+        rank[wider & ~known] = layer
+        known = wider
+    layers = [np.flatnonzero(rank == layer) for layer in range(1, _HALO + 1)]
     x, y, z = (f * s for f, s in zip(factors, spacing_mm, strict=True))
     i, j, k = domain.shape
-    return CoarseGrid(factors, (i, j, k), (x, y, z), domain, active, _extension(domain, active))
+    inner, active = np.flatnonzero(domain), np.flatnonzero(known)
+    return CoarseGrid(factors, (i, j, k), (x, y, z), domain, inner, active, rank, np.concatenate(layers))
 
 
-def class_fractions(classes: np.ndarray, factors: tuple[int, int, int], weight: np.ndarray | None = None) -> np.ndarray:
-    """Share of each class in each block, (n_blocks, n_classes) float32.
+def class_fractions(
+    classes: np.ndarray,
+    factors: tuple[int, int, int],
+    channels: np.ndarray,
+    out: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> None:
+    """Add the share of classes in each block to the channels of a field.
 
     Args:
         classes: (I, J, K) uint8; the shape is a multiple of `factors`.
         factors: voxels per block.
-        weight: (I, J, K) float32 multiplied with the indicator of every class.
+        channels: (n_classes,) int, the channel of each class; -1 leaves a class out.
+        out: (I', J', K', channels) float32, changed.
+        weight: (I, J, K) float32 multiplied with the indicator of every class; None is 1 everywhere.
     """
-    count, shape = int(classes.max()) + 1, [n // f for n, f in zip(classes.shape, factors, strict=True)]
-    i, j, k = (np.arange(n, dtype=np.int32) // f for n, f in zip(classes.shape, factors, strict=True))
-    block = (i[:, None, None] * shape[1] + j[:, None]) * shape[2] + k
-    total = int(np.prod(shape))
-    key = block * np.int32(count) + classes
-    sums = np.bincount(key.ravel(), None if weight is None else weight.ravel(), minlength=total * count)
-    return (sums.reshape(total, count) / np.prod(factors)).astype(np.float32)
+    weights = np.ones((1, 1, 1), np.float32) if weight is None else weight
+    by_rows(lambda a, b: _add_fractions(classes, factors, channels, weights, out, a, b), len(out), classes[0].size)
 
 
 def refine(displacement: np.ndarray, factors: tuple[int, int, int], blocks: tuple[slice, slice, slice]) -> np.ndarray:
     """Backward displacement at the voxels of some blocks, by trilinear interpolation between block centres.
+
+    Beyond the outermost centres it is constant.
 
     Args:
         displacement: (I', J', K', 3) in blocks.
@@ -102,55 +115,84 @@ def refine(displacement: np.ndarray, factors: tuple[int, int, int], blocks: tupl
     Returns:
         (3, i, j, k) float32 in voxels.
     """
-    out = np.moveaxis(displacement * np.asarray(factors, np.float32), -1, 0)
-    for axis in (2, 1, 0):  # the axis whose writes are scattered first, while the array is small
-        out = _stretch(out, axis + 1, factors[axis], blocks[axis])
-    return np.ascontiguousarray(out)
-
-
-def _stretch(array: np.ndarray, axis: int, factor: int, wanted: slice) -> np.ndarray:
-    """Linear interpolation along one axis from block centres to voxel centres, constant beyond the ends."""
-    moved = np.moveaxis(array, axis, 0)
-    padded = np.concatenate([moved[:1], moved, moved[-1:]])
-    first, last = wanted.start, wanted.stop
-    below, here, above = padded[first:last], padded[first + 1 : last + 1], padded[first + 2 : last + 2]
-    shape = list(array.shape)
-    shape[axis] = factor * (last - first)
-    out = np.empty(shape, np.float32)
-    target = np.moveaxis(out, axis, 0)
-    for part in range(factor):
-        offset = np.float32((part + 0.5) / factor - 0.5)
-        change = (above if offset > 0 else below) - here
-        change *= abs(offset)
-        np.add(here, change, out=target[part::factor])
+    ends = [(f * part.start, f * part.stop) for f, part in zip(factors, blocks, strict=True)]
+    out = np.empty((3, *(b - a for a, b in ends)), np.float32)
+    origin = (ends[0][0], ends[1][0], ends[2][0])
+    by_rows(lambda a, b: _refine(displacement, factors, origin, out, a, b), out.shape[1], out[0, 0].size)
     return out
 
 
-def _extension(domain: np.ndarray, active: np.ndarray) -> sp.csr_matrix:
-    """Identity on the domain; each halo layer is the Gaussian-weighted mean of the layers inside it."""
-    total, n_domain = domain.size, int(domain.sum())
-    inside = np.flatnonzero(domain)
-    known = domain.copy()
-    operator = sp.csr_matrix((np.ones(n_domain, np.float32), (inside, np.arange(n_domain))), shape=(total, n_domain))
-    for _ in range(_HALO):
-        layer = ndi.binary_dilation(known, np.ones((3, 3, 3))) & ~known
-        operator = operator + _mean_of_neighbours(layer, known) @ operator
-        known |= layer
-    return operator[active].astype(np.float32)
+@compiled
+def _block_mean(array: np.ndarray, factors: tuple[int, int, int], out: np.ndarray, start: int, stop: int) -> None:
+    """Fill planes of blocks."""
+    a, b, c = factors
+    size = np.float32(a * b * c)
+    for i in range(start, stop):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                total = np.float32(0)
+                for x in range(i * a, i * a + a):
+                    for y in range(j * b, j * b + b):
+                        for z in range(k * c, k * c + c):
+                            total += np.float32(array[x, y, z])
+                out[i, j, k] = total / size
 
 
-def _mean_of_neighbours(wanted: np.ndarray, known: np.ndarray) -> sp.csr_matrix:
-    """Rows: voxels of `wanted`; columns: their 26 neighbours in `known`, Gaussian weights that sum to 1."""
-    index, shape = np.stack(np.nonzero(wanted)), np.asarray(wanted.shape)[:, None]
-    rows, columns, weights = [], [], []
-    for offset in np.ndindex(3, 3, 3):
-        there = index + np.asarray(offset)[:, None] - 1
-        valid = np.all((there >= 0) & (there < shape), axis=0)
-        at = np.ravel_multi_index(tuple(np.where(valid, there, 0)), wanted.shape)
-        valid &= known.ravel()[at]
-        rows.append(np.ravel_multi_index(tuple(index[:, valid]), wanted.shape))
-        columns.append(at[valid])
-        weights.append(np.full(int(valid.sum()), np.prod(_SMOOTH[list(offset)])))
-    row, weight = np.concatenate(rows), np.concatenate(weights)
-    share = weight / np.bincount(row, weight, wanted.size)[row]
-    return sp.csr_matrix((share, (row, np.concatenate(columns))), shape=(wanted.size, wanted.size))
+@compiled
+def _add_fractions(
+    classes: np.ndarray,
+    factors: tuple[int, int, int],
+    channels: np.ndarray,
+    weight: np.ndarray,
+    out: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """Add planes of blocks to `out`; a weight of one voxel counts for all."""
+    a, b, c = factors
+    even, part = weight.size == 1, np.float32(1 / (a * b * c))
+    for i in range(start, stop):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                for x in range(i * a, i * a + a):
+                    for y in range(j * b, j * b + b):
+                        for z in range(k * c, k * c + c):
+                            channel = channels[classes[x, y, z]]
+                            if channel >= 0:
+                                share = weight[0, 0, 0] if even else weight[x, y, z]
+                                out[i, j, k, channel] += part * share
+
+
+@compiled
+def _between(voxel: int, factor: int, size: int) -> tuple[int, int, np.float32]:
+    """The blocks whose centres lie before and after a voxel's centre, and the part of the way it has gone."""
+    position = (voxel + 0.5) / factor - 0.5
+    before = int(np.floor(position))
+    return max(before, 0), min(before + 1, size - 1), np.float32(position - before)
+
+
+@compiled
+def _refine(
+    displacement: np.ndarray,
+    factors: tuple[int, int, int],
+    origin: tuple[int, int, int],
+    out: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """Fill planes of voxels: a row of blocks is blended across both other axes, then stretched along the third."""
+    shape, one = displacement.shape, np.float32(1)
+    row = np.empty((3, shape[2]), np.float32)
+    for i in range(start, stop):
+        x, x2, a = _between(i + origin[0], factors[0], shape[0])
+        for j in range(out.shape[2]):
+            y, y2, b = _between(j + origin[1], factors[1], shape[1])
+            for k in range(shape[2]):
+                for axis in range(3):
+                    near = (one - b) * displacement[x, y, k, axis] + b * displacement[x, y2, k, axis]
+                    far = (one - b) * displacement[x2, y, k, axis] + b * displacement[x2, y2, k, axis]
+                    row[axis, k] = ((one - a) * near + a * far) * np.float32(factors[axis])
+            for k in range(out.shape[3]):
+                z, z2, c = _between(k + origin[2], factors[2], shape[2])
+                for axis in range(3):
+                    out[axis, i, j, k] = (one - c) * row[axis, z] + c * row[axis, z2]

@@ -19,7 +19,7 @@ import scipy.ndimage as ndi
 
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import coarse, poisson
-from pathosynth.morphing.warp import sample
+from pathosynth.morphing.transport import advance, extend, sample
 
 _FLOOR_ML = 1e-6
 _FIRST_ANSWER = 0.7  # velocities averaged to block centres move thin structures less than the equation says
@@ -65,10 +65,9 @@ class FlowProblem:
 class FlowGrid:
     """A problem on its coarse grid.
 
-    `fractions` is (n_blocks, channels): one channel per class 0..n, then one weighted channel per weighted class,
+    `fractions` is (I', J', K', channels): one channel per class 0..n, then one weighted channel per weighted class,
     then the slack. `shell` marks the domain's blocks outside the skull and `shell_part` says what part of the skull's
-    share each of them takes up (their sum is 1). `points` are the active blocks' positions and `start_ml` the classes'
-    soft volumes before anything moved.
+    share each of them takes up (their sum is 1). `start_ml` are the classes' soft volumes before anything moved.
     """
 
     problem: FlowProblem
@@ -77,7 +76,6 @@ class FlowGrid:
     fractions: np.ndarray
     shell: np.ndarray
     shell_part: np.ndarray
-    points: np.ndarray
     start_ml: np.ndarray
 
 
@@ -86,7 +84,7 @@ class FlowState:
     """How far the flow has come.
 
     Attributes:
-        displacement: (n_blocks, 3) float32, psi(x) - x in blocks.
+        displacement: (I', J', K', 3) float32, psi(x) - x in blocks.
         carried: (n_domain, channels) float32, the channels seen through psi.
         soft_ml: (n_classes + 1,) volume of every class in the domain, summed over its carried fractions.
         answer: (n_classes + 1,) change of ln V that the grid makes of a requested one; rates are divided by it.
@@ -109,28 +107,19 @@ def prepare(problem: FlowProblem) -> FlowGrid:
     skull = problem.classes > 0
     inside = _with_shell(skull, problem.spacing_mm, problem.shell_mm) if problem.skull_share > 0 else skull
     grid = coarse.build_grid(inside, problem.spacing_mm, factors)
-    share = coarse.class_fractions(problem.classes, factors)
-    grown, drained = share, share
-    if problem.source_weight is not None and problem.weighted:
-        grown = coarse.class_fractions(problem.classes, factors, problem.source_weight)
-    if problem.slack_weight is not None:
-        drained = coarse.class_fractions(problem.classes, factors, problem.slack_weight)
-    slack = drained[:, list(problem.slack)].sum(axis=1, keepdims=True)
-    fractions = np.concatenate([share, grown[:, list(problem.weighted)], slack], axis=1)
+    fractions = _fractions(problem, grid)
     shell = grid.domain & (coarse.block_mean(skull, factors) < 0.5)
-    points = np.stack(np.unravel_index(grid.active, grid.shape), axis=1).astype(np.float32)
     levels = poisson.build_levels(grid.domain, grid.spacing_mm)
-    start_ml = _volumes_ml(fractions[grid.domain.ravel()], int(problem.classes.max()) + 1, grid.block_ml)
+    start_ml = fractions[grid.domain].sum(axis=0, dtype=np.float64)[: int(problem.classes.max()) + 1] * grid.block_ml
     part = _shell_part(problem, factors, shell) if problem.skull_share > 0 else np.empty(0)
-    return FlowGrid(problem, grid, levels, fractions, shell[grid.domain], part, points, start_ml)
+    return FlowGrid(problem, grid, levels, fractions, shell[grid.domain], part, start_ml)
 
 
 def begin(flow: FlowGrid) -> FlowState:
     """The state before anything moved."""
-    carried = flow.fractions[flow.grid.domain.ravel()]
     return FlowState(
-        np.zeros((flow.grid.domain.size, 3), np.float32),
-        carried,
+        np.zeros((*flow.grid.shape, 3), np.float32),
+        flow.fractions[flow.grid.domain],
         flow.start_ml,
         np.full(len(flow.start_ml), _FIRST_ANSWER),
     )
@@ -151,15 +140,15 @@ def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaini
     source, screening = _coefficients(flow, state, targets_ml, remaining)
     operator = poisson.assemble(flow.levels, _mobility(flow, state), screening)
     solution = poisson.solve(operator, source, state.pressure, tolerance=flow.problem.tolerance)
-    velocity = _velocity(flow.levels[0], operator, solution.p)
+    velocity = poisson.mean_flux(operator, solution.p)
     fastest = float(np.abs(velocity).max(initial=0.0))
     dt = remaining / max(1, int(np.ceil(remaining * fastest)))
-    displacement = _advance(flow, state.displacement, velocity, dt)
-    inside = flow.grid.domain.ravel()[flow.grid.active]
-    looks = flow.points[inside] + displacement[flow.grid.active[inside]]
-    carried = sample(flow.fractions, looks, flow.grid.shape)
+    grid = flow.grid
+    everywhere = extend(velocity, grid.rank, grid.halo)
+    displacement = advance(state.displacement, everywhere, dt, grid.active)
+    carried, sums = sample(flow.fractions, displacement, grid.inside)
     iterations = state.iterations + solution.iterations
-    soft_ml = _volumes_ml(carried, len(flow.start_ml), flow.grid.block_ml)
+    soft_ml = sums[: len(flow.start_ml)] * grid.block_ml
     answer = _measured_answer(state, soft_ml, targets_ml, dt / remaining)
     return FlowState(displacement, carried, soft_ml, answer, solution.p, state.steps + 1, iterations), dt
 
@@ -170,12 +159,19 @@ def voxel_displacement(
     """Backward displacement in voxels, (3, i, j, k) float32, of the whole grid or of some blocks."""
     i, j, k = flow.grid.shape
     wanted = blocks or (slice(0, i), slice(0, j), slice(0, k))
-    return coarse.refine(state.displacement.reshape(i, j, k, 3), flow.grid.factors, wanted)
+    return coarse.refine(state.displacement, flow.grid.factors, wanted)
 
 
-def _volumes_ml(carried: np.ndarray, count: int, block_ml: float) -> np.ndarray:
-    """Volume of each of the first `count` channels, summed in float64."""
-    return np.array([carried[:, index].sum(dtype=np.float64) for index in range(count)]) * block_ml
+def _fractions(problem: FlowProblem, grid: coarse.CoarseGrid) -> np.ndarray:
+    """The channels of `FlowGrid.fractions`."""
+    count, weighted = int(problem.classes.max()) + 1, len(problem.weighted)
+    plain, grown, slack = np.arange(count), np.full(count, -1), np.full(count, -1)
+    grown[list(problem.weighted)] = np.arange(count, count + weighted)
+    slack[list(problem.slack)] = count + weighted
+    out = np.zeros((*grid.shape, count + weighted + 1), np.float32)
+    for channels, weight in ((plain, None), (grown, problem.source_weight), (slack, problem.slack_weight)):
+        coarse.class_fractions(problem.classes, grid.factors, channels, out, weight)
+    return out
 
 
 def _coefficients(
@@ -217,31 +213,6 @@ def _mobility(flow: FlowGrid, state: FlowState) -> np.ndarray | float:
     for index, value in flow.problem.mobility.items():
         kappa = kappa - (1.0 - value) * state.carried[:, index].astype(np.float64)
     return kappa
-
-
-def _velocity(level: poisson.Level, operator: poisson.Operator, p: np.ndarray) -> np.ndarray:
-    """Velocity -kappa grad p at block centres, the mean of both faces; (n_domain, 3) in blocks per pseudo-time."""
-    flux = -0.5 * operator.face_weight * (p[level.second] - p[level.first])
-    out = np.empty((level.size, 3), np.float32)
-    ends = [0, *level.axis_ends]
-    for axis in range(3):
-        faces = slice(ends[axis], ends[axis + 1])
-        out[:, axis] = np.bincount(level.first[faces], flux[faces], level.size)
-        out[:, axis] += np.bincount(level.second[faces], flux[faces], level.size)
-    return out
-
-
-def _advance(flow: FlowGrid, displacement: np.ndarray, velocity: np.ndarray, dt: float) -> np.ndarray:
-    """One midpoint step of (4): psi_new(y) = psi(y - dt v(y - dt/2 v(y)))."""
-    grid, points = flow.grid, flow.points
-    field_now = np.zeros_like(displacement)
-    near = grid.extension @ velocity
-    field_now[grid.active] = near
-    half = points - np.float32(0.5 * dt) * near
-    back = np.float32(-dt) * sample(field_now, half, grid.shape)
-    out = np.zeros_like(displacement)
-    out[grid.active] = back + sample(displacement, points + back, grid.shape)
-    return out
 
 
 def _shell_part(problem: FlowProblem, factors: tuple[int, int, int], shell: np.ndarray) -> np.ndarray:

@@ -3,15 +3,20 @@
     -div(kappa grad p) + c p = s    inside the mask,    kappa grad p . n = 0    on its boundary        (1)
 
 Seven-point finite volumes with the harmonic mean of kappa on each face: symmetric and positive (semi-)definite, one
-unknown per voxel, second order. What depends on the mask alone (`build_levels`) is computed once per mask; coefficients
-may change from solve to solve. Coarser levels merge blocks of 2 x 2 x 2 voxels; their face weights are half the summed
-fine ones, which is what re-discretising at twice the spacing gives.
+unknown per voxel, second order. No matrix is stored, only weights on the box around the mask (`stencil`). What depends
+on the mask alone (`build_levels`) is computed once per mask; coefficients may change from solve to solve. Coarser levels
+merge blocks of 2 x 2 x 2 voxels; their face weights are half the summed fine ones, which is what re-discretising at
+twice the spacing gives.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
+
+from pathosynth.morphing import stencil
+from pathosynth.morphing.measure import bounding_box
+from pathosynth.morphing.threads import by_rows
 
 _JACOBI_WEIGHT = 0.8  # near 6/7, the best damping of the highest frequencies of the seven-point operator
 _COARSEST = 250  # unknowns below which a dense inverse is cheaper than another level
@@ -21,42 +26,57 @@ _REGULARISATION = 1e-7  # of the mean diagonal, keeps the coarsest matrix invert
 
 @dataclass(frozen=True)
 class Level:
-    """One grid of the hierarchy: the structure of its matrix and its link to the next coarser grid.
+    """One grid of the hierarchy: its cells in the box around the mask, with a layer of cells outside (`stencil`).
 
     Attributes:
-        size: number of unknowns n.
-        first, second: (f,) voxel numbers on the two sides of each face, faces sorted by axis.
-        axis_ends: where the faces across each axis end in that list.
-        face_scale: (f,) 1 / h^2 along the normal of each face (used on the finest grid).
-        pattern: CSR matrix whose data say which entry of [faces, faces, diagonal] belongs there.
-        parent: (n,) number of the coarser voxel; empty on the coarsest level.
-        face_parent: (f,) number of the coarser face, -1 where both sides merge into one voxel.
-        prolong: (n, n_coarse) CSR interpolation from the coarser level, float32; no columns on the coarsest level.
+        mask: (I + 2, J + 2, K + 2) bool.
+        cells: (n,) flat numbers of the cells of the mask, in C order.
+        scale: 1 / h^2 along each axis (used on the finest grid).
+        share: float32, one over the interpolation weights of the coarser cells inside the coarser mask, so that what
+            lies outside is shared out; 0 outside the mask. Empty on the coarsest level.
     """
 
-    size: int
-    first: np.ndarray
-    second: np.ndarray
-    axis_ends: tuple[int, int, int]
-    face_scale: np.ndarray
-    pattern: sp.csr_matrix
-    parent: np.ndarray
-    face_parent: np.ndarray
-    prolong: sp.csr_matrix
+    mask: np.ndarray
+    cells: np.ndarray
+    scale: tuple[float, float, float]
+    share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """Equation (1) on one grid: face weights (3, ...), the diagonal, and the damped inverse of the diagonal."""
+
+    weights: np.ndarray
+    diagonal: np.ndarray
+    smoother: np.ndarray
 
 
 @dataclass(frozen=True)
 class Operator:
-    """Equation (1) with its coefficients: the matrix in float64 and a float32 V-cycle.
+    """Equation (1) with its coefficients on every level.
 
     `singular` says that c = 0 everywhere, so that p is determined up to a constant.
     """
 
-    matrix: sp.csr_matrix
-    face_weight: np.ndarray
-    cycle: tuple[tuple[sp.csr_matrix, np.ndarray, sp.csr_matrix], ...]
+    levels: tuple[Level, ...]
+    stencils: tuple[Stencil, ...]
     coarsest_inverse: np.ndarray
     singular: bool
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Precision of the solution."""
+        return self.coarsest_inverse.dtype
+
+
+@dataclass(frozen=True)
+class _Room:
+    """Arrays that one level of a V-cycle works in: its right side and x before, the rest, and x after."""
+
+    source: np.ndarray
+    before: np.ndarray
+    rest: np.ndarray
+    after: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -75,48 +95,52 @@ def build_levels(mask: np.ndarray, spacing: tuple[float, float, float]) -> tuple
         mask: (I, J, K) bool, where (1) holds; unknowns are numbered in C order.
         spacing: voxel edge lengths; their unit is that of the result.
     """
+    x, y, z = (1.0 / s**2 for s in spacing)
     levels: list[Level] = []
-    while int(mask.sum()) > _COARSEST and len(levels) < _MOST_LEVELS:
-        coarse_mask = _any_in_block(mask)
-        levels.append(_level(mask, spacing, coarse_mask))
-        mask = coarse_mask
-    levels.append(_level(mask, spacing, None))
+    fine = _boxed(mask[bounding_box(mask)])
+    while int(fine.sum()) > _COARSEST and len(levels) < _MOST_LEVELS:
+        inner = fine[1:-1, 1:-1, 1:-1]
+        i, j, k = (n // 2 for n in inner.shape)
+        coarse = _boxed(inner.reshape(i, 2, j, 2, k, 2).any(axis=(1, 3, 5)))
+        levels.append(Level(fine, np.flatnonzero(fine), (x, y, z), _share(fine, coarse)))
+        fine = coarse
+    levels.append(Level(fine, np.flatnonzero(fine), (x, y, z), np.empty((0, 0, 0), np.float32)))
     return tuple(levels)
 
 
-def assemble(levels: tuple[Level, ...], kappa: np.ndarray | float, screening: np.ndarray) -> Operator:
+def assemble(
+    levels: tuple[Level, ...],
+    kappa: np.ndarray | float,
+    screening: np.ndarray,
+    dtype: type[np.floating] = np.float32,
+) -> Operator:
     """Put coefficients into the grids.
 
     Args:
         levels: from `build_levels`.
         kappa: (n,) mobility > 0 per voxel of the mask, or one number.
         screening: (n,) c >= 0 per voxel of the mask.
+        dtype: precision of the solution; float32 is enough for relative residuals down to 1e-5.
     """
     fine = levels[0]
-    mobility = np.broadcast_to(np.asarray(kappa, np.float64), (fine.size,))
-    a, b = mobility[fine.first], mobility[fine.second]
-    weight = 2.0 * a * b / (a + b) * fine.face_scale
-    c: np.ndarray = np.asarray(screening, np.float64)
-    face_weight, singular = weight, not bool((c > 0).any())
-    cycle: list[tuple[sp.csr_matrix, np.ndarray, sp.csr_matrix]] = []
-    matrix = finest = _matrix(fine, weight, c)
-    for level in levels[:-1]:
-        smoother = (_JACOBI_WEIGHT / matrix.diagonal()).astype(np.float32)
-        cycle.append((matrix.astype(np.float32), smoother, level.prolong))
-        crossing = level.face_parent >= 0
-        coarse = levels[len(cycle)]
-        weight = 0.5 * np.bincount(level.face_parent[crossing], weight[crossing], len(coarse.first))
-        c = np.bincount(level.parent, c, coarse.size).astype(np.float64)
-        matrix = _matrix(coarse, weight, c)
-    dense = matrix.toarray()
+    mobility, c = _spread(fine, kappa, dtype), _spread(fine, screening, dtype)
+    w = np.zeros((3, *fine.mask.shape), dtype)
+    _each(c, lambda a, b: stencil.face_weights(mobility, fine.scale, w, a, b))
+    stencils = [_stencil(fine, w, c)]
+    for level in levels[1:]:
+        fine_w, fine_c = w, c
+        w, c = np.zeros((3, *level.mask.shape), dtype), np.zeros(level.mask.shape, dtype)
+        stencil.coarsen(fine_w, fine_c, w, c, 0, len(fine_c) // 2 - 1)
+        stencils.append(_stencil(level, w, c))
+    dense = _dense(levels[-1], stencils[-1])
     dense += np.eye(len(dense)) * (_REGULARISATION * max(np.trace(dense), 1e-30) / len(dense))
-    return Operator(finest, face_weight, tuple(cycle), np.linalg.inv(dense).astype(np.float32), singular)
+    return Operator(levels, tuple(stencils), np.linalg.inv(dense).astype(dtype), not bool(np.any(screening > 0)))
 
 
 def solve(
     operator: Operator, source: np.ndarray, start: np.ndarray | None = None, *, tolerance: float, limit: int = 200
 ) -> Solution:
-    """Conjugate gradients in float64, one V-cycle as preconditioner.
+    """Conjugate gradients, one V-cycle as preconditioner.
 
     Where c = 0 everywhere, the mean of `source` is taken out (nothing can leave the mask) and p has mean 0.
 
@@ -127,126 +151,115 @@ def solve(
         tolerance: wanted norm of the residual over the norm of the source.
         limit: most iterations; the result says what was reached.
     """
-    matrix = operator.matrix
+    fine, matrix = operator.levels[0], operator.stencils[0]
     s = source.astype(np.float64) - (source.mean() if operator.singular else 0.0)
-    p = np.zeros_like(s) if start is None else start.astype(np.float64)
-    norm = float(np.linalg.norm(s))
+    norm = float(np.sqrt(s @ s))
     if norm == 0.0:
         return Solution(np.zeros_like(s), 0, 0.0)
-    residual = s - matrix @ p
-    direction = np.zeros_like(s)
-    last_rz, iterations = 1.0, 0
-    while np.linalg.norm(residual) > tolerance * norm and iterations < limit:
-        z = _v_cycle(operator, 0, residual.astype(np.float32)).astype(np.float64)
-        rz = float(residual @ z)
-        direction = z + (rz / last_rz if iterations else 0.0) * direction
-        image = matrix @ direction
-        step = rz / float(direction @ image)
-        p += step * direction
-        residual -= step * image
+    p = _spread(fine, 0.0 if start is None else start, operator.dtype)
+    residual = _spread(fine, s, operator.dtype)
+    direction, image = p.copy(), np.zeros_like(p)
+    p[:] = 0.0
+    room = tuple(_Room(*(np.zeros_like(grid.diagonal) for _ in range(4))) for grid in operator.stencils)
+
+    def apply() -> float:
+        return _sum(p, lambda a, b: stencil.apply(matrix.weights, matrix.diagonal, direction, image, a, b))
+
+    def descend(step: float) -> float:
+        return _sum(p, lambda a, b: stencil.descend(step, direction, image, p, residual, a, b))
+
+    def turn(ratio: float) -> None:
+        _each(p, lambda a, b: stencil.turn(ratio, room[0].after, direction, a, b))
+
+    apply()
+    left, last_rz, iterations = descend(1.0), np.inf, 0
+    while np.sqrt(left) > tolerance * norm and iterations < limit:
+        rz = _v_cycle(operator, room, 0, residual)
+        turn(rz / last_rz)
+        left = descend(rz / apply())
         last_rz, iterations = rz, iterations + 1
+    found = p.ravel()[fine.cells].astype(np.float64)
     if operator.singular:
-        p -= p.mean()
-    return Solution(p, iterations, float(np.linalg.norm(residual)) / norm)
+        found -= found.mean()
+    return Solution(found, iterations, float(np.sqrt(left)) / norm)
 
 
-def _v_cycle(operator: Operator, depth: int, b: np.ndarray) -> np.ndarray:
-    """An approximate inverse: smooth, correct on the coarser grid, smooth. Symmetric, as CG asks."""
-    if depth == len(operator.cycle):
-        return np.asarray(operator.coarsest_inverse @ b)
-    matrix, smoother, prolong = operator.cycle[depth]
-    x: np.ndarray = smoother * b
-    x += prolong @ _v_cycle(operator, depth + 1, prolong.T @ (b - matrix @ x))
-    x += smoother * (b - matrix @ x)
-    return x
+def mean_flux(operator: Operator, p: np.ndarray) -> np.ndarray:
+    """-kappa grad p over h in each voxel, the mean of its two faces along each axis; (n, 3) float32."""
+    level, w = operator.levels[0], operator.stencils[0].weights
+    dense, out = _spread(level, p, operator.dtype), np.empty((len(level.cells), 3), np.float32)
+    by_rows(lambda a, b: stencil.mean_flux(w, dense, level.cells, out, a, b), len(out))
+    return out
 
 
-def _level(mask: np.ndarray, spacing: tuple[float, float, float], coarse_mask: np.ndarray | None) -> Level:
-    """Structure of one grid and its link to the next coarser one."""
-    size, number = int(mask.sum()), _numbered(mask)
-    first, second, axis = _faces(number)
-    i, j, k = np.searchsorted(axis, [0, 1, 2], side="right").tolist()
-    scale = 1.0 / np.asarray(spacing)[axis] ** 2
-    parent = face_parent = np.empty(0, np.int32)
-    prolong = sp.csr_matrix((size, 0), dtype=np.float32)
-    if coarse_mask is not None:
-        coarse_number = _numbered(coarse_mask)
-        parent = coarse_number[tuple(index // 2 for index in np.nonzero(mask))]
-        coarse_first, coarse_second, _ = _faces(coarse_number)
-        face_parent = _face_parents(parent[first], parent[second], coarse_first, coarse_second, int(coarse_mask.sum()))
-        prolong = _interpolation(mask, coarse_number)
-    pattern = _pattern(size, first, second)
-    return Level(size, first, second, (i, j, k), scale, pattern, parent, face_parent, prolong)
+def _v_cycle(operator: Operator, room: tuple[_Room, ...], depth: int, b: np.ndarray) -> float:
+    """An approximate inverse of b: smooth, correct on the coarser grid, smooth. Symmetric, as CG asks.
+
+    It is left in ``room[depth].after``; its scalar product with b is returned.
+    """
+    level, grid, here = operator.levels[depth], operator.stencils[depth], room[depth]
+    if depth == len(room) - 1:
+        here.after.ravel()[level.cells] = operator.coarsest_inverse @ b.ravel()[level.cells]
+        return 0.0
+    w, d, s, x = grid.weights, grid.diagonal, grid.smoother, here.before
+    below, coarser = room[depth + 1], operator.levels[depth + 1].mask
+    _each(b, lambda i, j: stencil.scale(s, b, x, i, j))
+    _each(b, lambda i, j: stencil.remainder(w, d, level.share, x, b, here.rest, i, j))
+    by_rows(lambda i, j: stencil.restrict(here.rest, coarser, below.source, i, j), len(b) // 2 - 1, b[0].size)
+    _v_cycle(operator, room, depth + 1, below.source)
+    _each(b, lambda i, j: stencil.interpolate(below.after, level.share, x, i, j))
+    return _sum(b, lambda i, j: stencil.smooth(w, d, s, x, b, here.after, i, j))
 
 
-def _numbered(mask: np.ndarray) -> np.ndarray:
-    """Voxel numbers in C order inside the mask, -1 outside. (I, J, K) int32."""
-    number = np.full(mask.shape, -1, np.int32)
-    number[mask] = np.arange(int(mask.sum()), dtype=np.int32)
-    return number
+def _each(box: np.ndarray, work: Callable[[int, int], None]) -> None:
+    """Work on all planes of a box but its outer layers."""
+    by_rows(work, len(box) - 2, box[0].size)
 
 
-def _any_in_block(mask: np.ndarray) -> np.ndarray:
-    """Whether any voxel of each 2 x 2 x 2 block is in the mask; odd sizes are padded at the end."""
-    padded = np.pad(mask, [(0, n % 2) for n in mask.shape])
-    i, j, k = (n // 2 for n in padded.shape)
-    return np.asarray(padded.reshape(i, 2, j, 2, k, 2).any(axis=(1, 3, 5)))
+def _sum(box: np.ndarray, work: Callable[[int, int], float]) -> float:
+    """Sum of what the work on all planes returns."""
+    return sum(by_rows(work, len(box) - 2, box[0].size))
 
 
-def _faces(number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both voxel numbers and the axis of every face between two voxels of the mask."""
-    firsts, seconds, axes = [], [], []
+def _boxed(mask: np.ndarray) -> np.ndarray:
+    """A mask with even sides and a layer of False around it."""
+    return np.pad(mask, [(1, 1 + n % 2) for n in mask.shape])
+
+
+def _share(fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+    """One over the interpolation weights that lie inside the coarser mask, in the fine mask."""
+    inside, weight = fine.astype(np.float32), np.zeros(fine.shape, np.float32)
+    stencil.interpolate(coarse.astype(np.float32), inside, weight, 0, len(fine) - 2)
+    return np.divide(inside, weight, out=np.zeros_like(weight), where=fine)
+
+
+def _spread(level: Level, values: np.ndarray | float, dtype: np.dtype | type[np.floating]) -> np.ndarray:
+    """Values of the cells put into the box, 0 elsewhere."""
+    out = np.zeros(level.mask.shape, dtype)
+    out.ravel()[level.cells] = values
+    return out
+
+
+def _stencil(level: Level, w: np.ndarray, c: np.ndarray) -> Stencil:
+    """Diagonal and smoother of one grid.
+
+    A cell without faces and screening has no equation; 1 keeps the smoother finite, its source is 0 by conservation.
+    """
+    d = np.zeros_like(c)
+    _each(c, lambda a, b: stencil.diagonal(w, c, d, a, b))
+    d[level.mask & (d == 0.0)] = 1.0
+    smoother = np.divide(c.dtype.type(_JACOBI_WEIGHT), d, out=np.zeros_like(d), where=level.mask)
+    return Stencil(w, d, smoother)
+
+
+def _dense(level: Level, grid: Stencil) -> np.ndarray:
+    """The matrix of a small grid, (n, n) float64."""
+    number = np.zeros(level.mask.shape, np.intp)
+    number.ravel()[level.cells] = np.arange(len(level.cells))
+    matrix = np.diag(grid.diagonal.ravel()[level.cells]).astype(np.float64)
     for axis in range(3):
-        rolled = np.moveaxis(number, axis, 0)
-        one, other = rolled[:-1], rolled[1:]
-        both = (one >= 0) & (other >= 0)
-        firsts.append(one[both])
-        seconds.append(other[both])
-        axes.append(np.full(int(both.sum()), axis))
-    return np.concatenate(firsts), np.concatenate(seconds), np.concatenate(axes)
-
-
-def _pattern(size: int, first: np.ndarray, second: np.ndarray) -> sp.csr_matrix:
-    """CSR structure whose data are positions in the list [faces, faces, diagonal]."""
-    own = np.arange(size, dtype=np.int32)
-    rows, columns = np.concatenate([first, second, own]), np.concatenate([second, first, own])
-    return sp.csr_matrix((np.arange(len(rows), dtype=np.int32), (rows, columns)), shape=(size, size))
-
-
-def _matrix(level: Level, weight: np.ndarray, c: np.ndarray) -> sp.csr_matrix:
-    """Matrix of one level from its face weights and screening."""
-    diagonal = np.bincount(level.first, weight, level.size) + np.bincount(level.second, weight, level.size) + c
-    # an isolated voxel without screening has no equation; 1 keeps the smoother finite, its source is 0 by conservation
-    diagonal[diagonal == 0.0] = 1.0
-    data = np.concatenate([-weight, -weight, diagonal])[level.pattern.data]
-    return sp.csr_matrix((data, level.pattern.indices, level.pattern.indptr), shape=(level.size, level.size))
-
-
-def _face_parents(a: np.ndarray, b: np.ndarray, first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    """Number of the coarse face between coarse voxels a < b, -1 where a == b. All coarse faces are found."""
-    keys = first.astype(np.int64) * size + second
-    order = np.argsort(keys)
-    wanted = a.astype(np.int64) * size + b
-    place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
-    found: np.ndarray = order[place] if len(keys) else np.full(len(a), -1)
-    return np.where(a == b, -1, found).astype(np.int32)
-
-
-def _interpolation(mask: np.ndarray, coarse_number: np.ndarray) -> sp.csr_matrix:
-    """Trilinear interpolation from coarse to fine centres; weights of coarse voxels outside the mask are shared out."""
-    index = np.stack(np.nonzero(mask)).astype(np.int32)
-    near = index // 2
-    far = near + np.where(index % 2 == 0, -1, 1)
-    padded = np.pad(coarse_number, 1, constant_values=-1)
-    columns, weights = [], []
-    for corner in np.ndindex(2, 2, 2):
-        at = tuple(np.where(bit, far[axis], near[axis]) + 1 for axis, bit in enumerate(corner))
-        columns.append(padded[at])
-        weights.append(np.full(index.shape[1], np.prod([0.25 if bit else 0.75 for bit in corner]), np.float32))
-    column, weight = np.stack(columns, axis=1), np.stack(weights, axis=1)
-    weight *= column >= 0
-    weight /= weight.sum(axis=1, keepdims=True)
-    keep = column >= 0
-    indptr = np.concatenate([[0], np.cumsum(keep.sum(axis=1))]).astype(np.int32)
-    shape = (index.shape[1], int(coarse_number.max()) + 1)
-    return sp.csr_matrix((weight[keep], column[keep], indptr), shape=shape)
+        cells = np.nonzero(grid.weights[axis])
+        before = tuple(index - (a == axis) for a, index in enumerate(cells))
+        first, second = number[before], number[cells]
+        matrix[first, second] = matrix[second, first] = -grid.weights[axis][cells]
+    return matrix

@@ -1,60 +1,16 @@
-"""Carrying fields and labels along a backward map psi: L_t(x) = L_0(psi(x)), psi(x) = x + displacement(x)."""
+"""Carrying labels along a backward map psi: L_t(x) = L_0(psi(x)), psi(x) = x + displacement(x)."""
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.spatial import cKDTree
 
-from pathosynth.morphing.measure import touches
-from pathosynth.morphing.threads import by_rows
+from pathosynth.morphing.threads import by_rows, compiled
 
-_CORNERS = tuple(np.ndindex(2, 2, 2))
-
-
-def sampling_matrix(points: np.ndarray, shape: tuple[int, int, int]) -> sp.csr_matrix:
-    """Trilinear interpolation at `points` as a sparse matrix: one product samples any number of channels.
-
-    Args:
-        points: (n, 3) float32 in voxels; beyond the array the border value counts.
-        shape: of the sampled grid.
-
-    Returns:
-        (n, voxels) CSR float32, eight entries per row, rows sum to 1.
-    """
-    base, offset = np.zeros(len(points), np.int32), np.zeros(8, np.int32)
-    pairs = []
-    for axis, size in enumerate(shape):
-        position = np.clip(points[:, axis], 0, size - 1)
-        low = np.minimum(position.astype(np.int32), max(size - 2, 0))
-        part = position - low
-        pairs.append(np.stack([1 - part, part], axis=1))
-        base = base * size + low
-        bits = np.array([corner[axis] for corner in _CORNERS], np.int32)
-        offset = offset * size + (bits if size > 1 else 0)
-    x, y, z = pairs
-    weight = (x[:, :, None] * y[:, None, :])[:, :, :, None] * z[:, None, None, :]
-    column = base[:, None] + offset
-    indptr = np.arange(0, 8 * len(points) + 1, 8, dtype=np.int32)
-    return sp.csr_matrix((weight.ravel(), column.ravel(), indptr), shape=(len(points), int(np.prod(shape))))
-
-
-def sample(field: np.ndarray, points: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Trilinear interpolation of all channels of a flat field.
-
-    Args:
-        field: (voxels, channels) float32 in C order.
-        points: (n, 3) float32 in voxels.
-        shape: of the grid.
-
-    Returns:
-        (n, channels) float32.
-    """
-    return np.concatenate(by_rows(lambda part: sampling_matrix(points[part], shape) @ field, len(points)))
+Voxels = tuple[int, int, int]
 
 
 def warp_labels(
     labels: np.ndarray,
     displacement: np.ndarray,
-    origin: tuple[int, int, int] = (0, 0, 0),
+    origin: Voxels = (0, 0, 0),
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
     """Most likely label at psi(x), by trilinear interpolation of every label's indicator.
@@ -65,26 +21,17 @@ def warp_labels(
         labels: (I, J, K) unsigned integers, the source.
         displacement: (3, i, j, k) backward, in voxels, of a box of the array.
         origin: first voxel of that box.
-        mask: (i, j, k) bool. Inside it 0 is never chosen (a rigid skull), outside it everything is 0. None: 0 is a
-            label like others.
+        mask: (i, j, k) bool. Inside it 0 is never chosen (a rigid skull: what looks beyond it gets the label nearest
+            to where it looks), outside it everything is 0. None: 0 is a label like others.
 
     Returns:
         (i, j, k) of the dtype of `labels`.
     """
-    box = displacement.shape[1:]
-    wanted = np.flatnonzero(mask) if mask is not None else np.arange(int(np.prod(box)))
-
-    def choose(part: slice) -> np.ndarray:
-        corners, parts = _corner_labels(labels, displacement, origin, wanted[part])
-        chosen = corners[0].copy()
-        mixed = np.flatnonzero(np.logical_or.reduce([c != chosen for c in corners[1:]]))
-        chosen[mixed] = _vote([c[mixed] for c in corners], [p[mixed] for p in parts], allow_zero=mask is None)
-        return chosen
-
-    out = np.zeros(box, labels.dtype)
-    out.ravel()[wanted] = np.concatenate(by_rows(choose, len(wanted)))
-    if mask is not None:
-        _fill_from_nearest(out, mask, labels, displacement, origin)
+    source, moved = np.ascontiguousarray(labels), np.ascontiguousarray(displacement)
+    out = np.zeros(displacement.shape[1:], labels.dtype)
+    rigid = mask is not None
+    wanted = np.ascontiguousarray(mask) if mask is not None else np.empty((0, 0, 0), np.bool_)
+    by_rows(lambda a, b: _warp(source, moved, origin, rigid, wanted, out, a, b), len(out), out[0].size)
     return out
 
 
@@ -100,70 +47,161 @@ def label_weights(labels: np.ndarray, displacement: np.ndarray, voxels: np.ndarr
     Returns:
         (m, n) float32 in [0, 1].
     """
-    corners, parts = _corner_labels(labels, displacement, (0, 0, 0), voxels)
     out = np.zeros((len(classes), len(voxels)), np.float32)
-    for corner, label in zip(_CORNERS, corners, strict=True):
-        weight = _corner_weight(corner, parts)
-        for row, value in enumerate(classes):
-            out[row] += weight * (label == value)
+    _weights(np.ascontiguousarray(labels), np.ascontiguousarray(displacement), voxels, classes, out)
     return out
 
 
 def jacobian(displacement: np.ndarray) -> np.ndarray:
     """Determinant of d psi / dx by central differences, one-sided at the border. (I, J, K) float32; 1 where rigid."""
-    rows = [[np.gradient(displacement[a], axis=b) + np.float32(a == b) for b in range(3)] for a in range(3)]
-    (a, b, c), (d, e, f), (g, h, i) = rows
-    return np.asarray(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+    moved = np.ascontiguousarray(displacement, np.float32)
+    out = np.empty(displacement.shape[1:], np.float32)
+    by_rows(lambda a, b: _jacobian(moved, out, a, b), len(out), out[0].size)
+    return out
 
 
-def _corner_labels(
-    labels: np.ndarray, displacement: np.ndarray, origin: tuple[int, int, int], wanted: np.ndarray
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Labels at the eight corners around psi(x) and the three fractional parts, for the voxels `wanted`."""
-    index = np.unravel_index(wanted, displacement.shape[1:])
-    flat, step, parts = np.zeros(len(wanted), np.int32), [], []
-    for axis, size in enumerate(labels.shape):
-        position = displacement[axis].ravel()[wanted]
-        position += index[axis]
-        position += origin[axis]
-        np.clip(position, 0, size - 1, out=position)
-        low = np.minimum(position.astype(np.int32), max(size - 2, 0))
-        parts.append(position - low)
-        flat = flat * size + low
-        step.append(int(np.prod(labels.shape[axis + 1 :])) if size > 1 else 0)
-    source = labels.ravel()
-    corners = [source[flat + (bits[0] * step[0] + bits[1] * step[1] + bits[2] * step[2])] for bits in _CORNERS]
-    return corners, parts
+@compiled
+def _corners(
+    labels: np.ndarray,
+    displacement: np.ndarray,
+    origin: Voxels,
+    voxel: Voxels,
+    corner: np.ndarray,
+    part: np.ndarray,
+) -> bool:
+    """Labels at the eight corners around psi(x) and the three fractional parts; whether the corners differ."""
+    flat, step, size = 0, (0, 0, 0), labels.shape
+    lows = np.empty(3, np.int64)
+    for axis in range(3):
+        position = displacement[axis, voxel[0], voxel[1], voxel[2]] + np.float32(voxel[axis]) + np.float32(origin[axis])
+        position = min(max(position, np.float32(0)), np.float32(size[axis] - 1))
+        lows[axis] = min(int(position), max(size[axis] - 2, 0))
+        part[axis] = position - np.float32(lows[axis])
+    flat = (lows[0] * size[1] + lows[1]) * size[2] + lows[2]
+    step = (
+        size[1] * size[2] if size[0] > 1 else 0,
+        size[2] if size[1] > 1 else 0,
+        1 if size[2] > 1 else 0,
+    )
+    values, mixed = labels.ravel(), False
+    for n in range(8):
+        corner[n] = values[flat + (n >> 2) * step[0] + (n >> 1 & 1) * step[1] + (n & 1) * step[2]]
+        mixed |= corner[n] != corner[0]
+    return mixed
 
 
-def _corner_weight(corner: tuple[int, ...], parts: list[np.ndarray]) -> np.ndarray:
-    """Trilinear weight of one corner."""
-    x, y, z = (part if bit else 1 - part for bit, part in zip(corner, parts, strict=True))
-    return np.asarray(x * y * z)
+@compiled
+def _corner_weight(n: int, part: np.ndarray) -> np.float32:
+    """Trilinear weight of corner n, its three bits the axes."""
+    x = part[0] if n >> 2 else np.float32(1) - part[0]
+    y = part[1] if n >> 1 & 1 else np.float32(1) - part[1]
+    z = part[2] if n & 1 else np.float32(1) - part[2]
+    return np.float32(x * y * z)
 
 
-def _vote(corners: list[np.ndarray], parts: list[np.ndarray], *, allow_zero: bool) -> np.ndarray:
-    """The label with the greatest summed weight; 0 only where nothing else occurs or where it may win."""
-    weights = [_corner_weight(corner, parts) for corner in _CORNERS]
-    best = np.full(len(corners[0]), -1.0 if allow_zero else 0.0, np.float32)
-    winner = np.zeros_like(corners[0])
-    for value in np.unique(np.concatenate(corners)):
-        if value == 0 and not allow_zero:
+@compiled
+def _vote(corner: np.ndarray, part: np.ndarray, allow_zero: bool) -> int:
+    """The label with the greatest summed weight, the smaller one of two; 0 only where it may win or nothing else is."""
+    winner, best = 0, np.float32(-1) if allow_zero else np.float32(0)
+    for n in range(8):
+        value, total, seen = corner[n], np.float32(0), False
+        for m in range(8):
+            if corner[m] == value:
+                seen |= m < n
+                total += _corner_weight(m, part)
+        if seen or (value == 0 and not allow_zero):
             continue
-        total = sum(weight * (label == value) for weight, label in zip(weights, corners, strict=True))
-        better = total > best
-        best[better], winner[better] = total[better], value
+        if total > best or (total == best and value < winner):
+            winner, best = value, total
     return winner
 
 
-def _fill_from_nearest(
-    out: np.ndarray, mask: np.ndarray, labels: np.ndarray, displacement: np.ndarray, origin: tuple[int, int, int]
+@compiled
+def _warp(
+    labels: np.ndarray,
+    displacement: np.ndarray,
+    origin: Voxels,
+    rigid: bool,
+    mask: np.ndarray,
+    out: np.ndarray,
+    start: int,
+    stop: int,
 ) -> None:
-    """Give voxels of the mask that look only at background the label nearest to where they look."""
-    empty = mask & (out == 0)
-    if not empty.any():
-        return
-    look = [displacement[axis][empty] + index + origin[axis] for axis, index in enumerate(np.nonzero(empty))]
-    known = np.stack(np.nonzero((labels > 0) & touches(labels == 0)), axis=1)
-    _, nearest = cKDTree(known).query(np.stack(look, axis=1))
-    out[empty] = labels[tuple(known[nearest].T)]
+    """Fill planes of `out`."""
+    corner, part = np.empty(8, labels.dtype), np.empty(3, np.float32)
+    for i in range(start, stop):
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                if rigid and not mask[i, j, k]:
+                    continue
+                mixed = _corners(labels, displacement, origin, (i, j, k), corner, part)
+                value = _vote(corner, part, not rigid) if mixed else corner[0]
+                if rigid and value == 0:
+                    x, y, z = (np.float32(origin[0] + i), np.float32(origin[1] + j), np.float32(origin[2] + k))
+                    d = displacement[:, i, j, k]
+                    value = _nearest(labels, x + d[0], y + d[1], z + d[2])
+                out[i, j, k] = value
+
+
+@compiled
+def _nearest(labels: np.ndarray, x: float, y: float, z: float) -> int:
+    """The label nearest to a point, 0 if there is none: cubes around it grow until no nearer one can follow."""
+    i, j, k = int(np.floor(x + 0.5)), int(np.floor(y + 0.5)), int(np.floor(z + 0.5))
+    found, best = 0, np.inf
+    far = max(i, labels.shape[0] - i, j, labels.shape[1] - j, k, labels.shape[2] - k, 0)
+    for reach in range(far + 1):
+        if (reach - 0.5) ** 2 > best:
+            break
+        for p in range(max(i - reach, 0), min(i + reach + 1, labels.shape[0])):
+            for q in range(max(j - reach, 0), min(j + reach + 1, labels.shape[1])):
+                on_side = abs(p - i) == reach or abs(q - j) == reach
+                step = 1 if on_side else max(2 * reach, 1)
+                for r in range(k - reach, k + reach + 1, step):
+                    if 0 <= r < labels.shape[2] and labels[p, q, r] > 0:
+                        distance = (p - x) ** 2 + (q - y) ** 2 + (r - z) ** 2
+                        if distance < best:
+                            found, best = labels[p, q, r], distance
+    return found
+
+
+@compiled
+def _weights(
+    labels: np.ndarray, displacement: np.ndarray, voxels: np.ndarray, classes: np.ndarray, out: np.ndarray
+) -> None:
+    """Fill `out` for some voxels of the whole array."""
+    corner, part = np.empty(8, labels.dtype), np.empty(3, np.float32)
+    _, J, K = labels.shape
+    for n in range(len(voxels)):
+        at = (voxels[n] // (J * K), voxels[n] // K % J, voxels[n] % K)
+        _corners(labels, displacement, (0, 0, 0), at, corner, part)
+        for m in range(8):
+            for row in range(len(classes)):
+                if corner[m] == classes[row]:
+                    out[row, n] += _corner_weight(m, part)
+
+
+@compiled
+def _jacobian(displacement: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
+    """Fill planes of `out`."""
+    I, J, K = out.shape  # noqa: E741 (letters of the shape)
+    one, half = np.float32(1), np.float32(0.5)
+    for i in range(start, stop):
+        low, high = max(i - 1, 0), min(i + 1, I - 1)
+        along = one if high - low < 2 else half
+        for j in range(J):
+            left, right = max(j - 1, 0), min(j + 1, J - 1)
+            across = one if right - left < 2 else half
+            for k in range(K):
+                down, up = max(k - 1, 0), min(k + 1, K - 1)
+                above = one if up - down < 2 else half
+                d = displacement
+                a = (d[0, high, j, k] - d[0, low, j, k]) * along + one
+                b = (d[0, i, right, k] - d[0, i, left, k]) * across
+                c = (d[0, i, j, up] - d[0, i, j, down]) * above
+                e = (d[1, high, j, k] - d[1, low, j, k]) * along
+                f = (d[1, i, right, k] - d[1, i, left, k]) * across + one
+                g = (d[1, i, j, up] - d[1, i, j, down]) * above
+                p = (d[2, high, j, k] - d[2, low, j, k]) * along
+                q = (d[2, i, right, k] - d[2, i, left, k]) * across
+                r = (d[2, i, j, up] - d[2, i, j, down]) * above + one
+                out[i, j, k] = a * (f * r - g * q) - b * (e * r - g * p) + c * (e * q - f * p)

@@ -1,0 +1,130 @@
+"""Carrying fields on a grid of blocks along a backward map psi(x) = x + displacement(x)."""
+
+import numpy as np
+
+from pathosynth.morphing.threads import by_rows, compiled
+
+
+def sample(field: np.ndarray, displacement: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All channels of a field at psi of some blocks, by trilinear interpolation; beyond the grid its border counts.
+
+    Args:
+        field: (I, J, K, channels) float32.
+        displacement: (I, J, K, 3) float32, in blocks.
+        blocks: (n,) flat numbers.
+
+    Returns:
+        (n, channels) float32, and the sum of each channel over these blocks, (channels,) float64.
+    """
+    out = np.empty((len(blocks), field.shape[3]), np.float32)
+    sums = by_rows(lambda a, b: _sample(field, displacement, blocks[a:b], out[a:b]), len(blocks))
+    return out, np.sum(sums, axis=0)
+
+
+def advance(displacement: np.ndarray, velocity: np.ndarray, dt: float, blocks: np.ndarray) -> np.ndarray:
+    """One midpoint step of d psi / dt + v . grad psi = 0: psi_new(y) = psi(y - dt v(y - dt/2 v(y))).
+
+    Args:
+        displacement: (I, J, K, 3) float32, psi(x) - x in blocks.
+        velocity: (I, J, K, 3) float32, in blocks per time.
+        dt: the step.
+        blocks: (n,) flat numbers of the blocks that may move; elsewhere psi is rigid.
+    """
+    out, step = np.zeros_like(displacement), np.float32(dt)
+    by_rows(lambda a, b: _advance(displacement, velocity, step, blocks[a:b], out), len(blocks))
+    return out
+
+
+def extend(values: np.ndarray, rank: np.ndarray, halo: np.ndarray) -> np.ndarray:
+    """Spread a field from a domain into the layers around it, 0 beyond them.
+
+    A block of the halo gets the Gaussian-weighted mean of its neighbours of lower rank.
+
+    Args:
+        values: (n, channels) float32 on the blocks of rank 0, in C order.
+        rank: (I, J, K) uint8, 0 in the domain, 1, 2 ... in the layers.
+        halo: (m,) flat numbers of the blocks of the layers, inner layers first.
+
+    Returns:
+        (I, J, K, channels) float32.
+    """
+    out = np.zeros((*rank.shape, values.shape[1]), np.float32)
+    out[rank == 0] = values
+    _extend(out, rank, halo)
+    return out
+
+
+@compiled
+def _low(position: np.float32, size: int) -> tuple[int, np.float32]:
+    """The point before a position on an axis of `size` points, and how far it is from there, 0 to 1."""
+    position = min(max(position, np.float32(0)), np.float32(size - 1))
+    low = min(int(position), max(size - 2, 0))
+    return low, position - np.float32(low)
+
+
+@compiled
+def _at(field: np.ndarray, x: np.float32, y: np.float32, z: np.float32, out: np.ndarray) -> None:
+    """All channels of a field at one point."""
+    one = np.float32(1)
+    i, a = _low(x, field.shape[0])
+    j, b = _low(y, field.shape[1])
+    k, c = _low(z, field.shape[2])
+    i2, j2, k2 = min(i + 1, field.shape[0] - 1), min(j + 1, field.shape[1] - 1), min(k + 1, field.shape[2] - 1)
+    for n in range(len(out)):
+        near = (one - b) * ((one - c) * field[i, j, k, n] + c * field[i, j, k2, n])
+        near += b * ((one - c) * field[i, j2, k, n] + c * field[i, j2, k2, n])
+        far = (one - b) * ((one - c) * field[i2, j, k, n] + c * field[i2, j, k2, n])
+        far += b * ((one - c) * field[i2, j2, k, n] + c * field[i2, j2, k2, n])
+        out[n] = (one - a) * near + a * far
+
+
+@compiled
+def _sample(field: np.ndarray, displacement: np.ndarray, blocks: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Fill `out` for some blocks; returns the sum of each channel."""
+    _, J, K, channels = field.shape
+    total = np.zeros(channels)
+    for n in range(len(blocks)):
+        i, j, k = blocks[n] // (J * K), blocks[n] // K % J, blocks[n] % K
+        d = displacement[i, j, k]
+        _at(field, np.float32(i) + d[0], np.float32(j) + d[1], np.float32(k) + d[2], out[n])
+        for c in range(channels):
+            total[c] += out[n, c]
+    return total
+
+
+@compiled
+def _advance(
+    displacement: np.ndarray, velocity: np.ndarray, dt: np.float32, blocks: np.ndarray, out: np.ndarray
+) -> None:
+    """Fill `out` for some blocks."""
+    _, J, K, _ = displacement.shape
+    v, back, there = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
+    half = dt / np.float32(2)
+    for n in range(len(blocks)):
+        i, j, k = blocks[n] // (J * K), blocks[n] // K % J, blocks[n] % K
+        x, y, z, here = np.float32(i), np.float32(j), np.float32(k), velocity[i, j, k]
+        _at(velocity, x - half * here[0], y - half * here[1], z - half * here[2], v)
+        for a in range(3):
+            back[a] = -dt * v[a]
+        _at(displacement, x + back[0], y + back[1], z + back[2], there)
+        for a in range(3):
+            out[i, j, k, a] = back[a] + there[a]
+
+
+@compiled
+def _extend(out: np.ndarray, rank: np.ndarray, halo: np.ndarray) -> None:
+    """Fill the layers of `out`, one block after the other."""
+    I, J, K = rank.shape  # noqa: E741 (letters of the shape)
+    for block in halo:
+        i, j, k = block // (J * K), block // K % J, block % K
+        total = np.float32(0)
+        for x in range(max(i - 1, 0), min(i + 2, I)):
+            for y in range(max(j - 1, 0), min(j + 2, J)):
+                for z in range(max(k - 1, 0), min(k + 2, K)):
+                    if rank[x, y, z] < rank[i, j, k]:
+                        weight = np.float32(np.exp(-0.5 * ((x - i) ** 2 + (y - j) ** 2 + (z - k) ** 2)))
+                        total += weight
+                        for c in range(out.shape[3]):
+                            out[i, j, k, c] += weight * out[x, y, z, c]
+        for c in range(out.shape[3]):
+            out[i, j, k, c] /= total
