@@ -47,7 +47,7 @@ def test_a_step_along_an_even_velocity_is_a_shift():
 
 
 def test_steps_along_a_rotation_turn_by_the_angle_with_second_order():
-    """psi of dx/dt = v is the flow backward in time: a rotation by -t, in closed form."""
+    """The flow backward in time of a rotation is one by the opposite angle, in closed form."""
     grid = np.stack(np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in SHAPE], indexing="ij"), axis=-1)
     velocity = np.stack([-grid[..., 1], grid[..., 0], np.zeros(SHAPE)], axis=-1).astype(np.float32)
     inner = (slice(4, 7), slice(3, 6), slice(None))

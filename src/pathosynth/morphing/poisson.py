@@ -4,9 +4,9 @@
 
 Seven-point finite volumes with the harmonic mean of kappa on each face: symmetric and positive (semi-)definite, one
 unknown per voxel, second order. No matrix is stored, only weights on the box around the mask (`stencil`). What depends
-on the mask alone (`build_levels`) is computed once per mask; coefficients may change from solve to solve. Coarser levels
-merge blocks of 2 x 2 x 2 voxels; their face weights are half the summed fine ones, which is what re-discretising at
-twice the spacing gives.
+on the mask alone (`build_levels`) is computed once per mask; coefficients may change from solve to solve. Coarser
+levels merge blocks of 2 x 2 x 2 voxels; their face weights are half the summed fine ones, which is what
+re-discretising at twice the spacing gives.
 """
 
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def build_levels(mask: np.ndarray, spacing: tuple[float, float, float]) -> tuple
     while int(fine.sum()) > _COARSEST and len(levels) < _MOST_LEVELS:
         inner = fine[1:-1, 1:-1, 1:-1]
         i, j, k = (n // 2 for n in inner.shape)
-        coarse = _boxed(inner.reshape(i, 2, j, 2, k, 2).any(axis=(1, 3, 5)))
+        coarse = _boxed(np.asarray(inner.reshape(i, 2, j, 2, k, 2).any(axis=(1, 3, 5))))
         levels.append(Level(fine, np.flatnonzero(fine), (x, y, z), _share(fine, coarse)))
         fine = coarse
     levels.append(Level(fine, np.flatnonzero(fine), (x, y, z), np.empty((0, 0, 0), np.float32)))

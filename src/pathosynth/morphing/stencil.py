@@ -63,7 +63,7 @@ def diagonal(w: np.ndarray, c: np.ndarray, out: np.ndarray, start: int, stop: in
 
 @compiled
 def apply(w: np.ndarray, d: np.ndarray, x: np.ndarray, out: np.ndarray, start: int, stop: int) -> float:
-    """out = A x; returns the part x . A x of these planes."""
+    """Put A x into `out`; returns the part x . A x of these planes."""
     total = np.zeros(x.shape[2])
     for i in range(1 + start, 1 + stop):
         for j in range(1, x.shape[1] - 1):
@@ -73,14 +73,14 @@ def apply(w: np.ndarray, d: np.ndarray, x: np.ndarray, out: np.ndarray, start: i
                 faces += w[2, i, j, k] * x[i, j, k - 1] + w[2, i, j, k + 1] * x[i, j, k + 1]
                 out[i, j, k] = d[i, j, k] * x[i, j, k] - faces
                 total[k] += np.float64(x[i, j, k]) * out[i, j, k]
-    return total.sum()
+    return float(total.sum())
 
 
 @compiled
 def descend(
     step: float, direction: np.ndarray, image: np.ndarray, p: np.ndarray, r: np.ndarray, start: int, stop: int
 ) -> float:
-    """p += step * direction, r -= step * image; returns the part r . r of these planes."""
+    """Go p += step * direction, r -= step * image; returns the part r . r of these planes."""
     total, step = np.zeros(p.shape[2]), p.dtype.type(step)
     for i in range(1 + start, 1 + stop):
         for j in range(1, p.shape[1] - 1):
@@ -88,12 +88,12 @@ def descend(
                 p[i, j, k] += step * direction[i, j, k]
                 r[i, j, k] -= step * image[i, j, k]
                 total[k] += np.float64(r[i, j, k]) * r[i, j, k]
-    return total.sum()
+    return float(total.sum())
 
 
 @compiled
 def turn(ratio: float, z: np.ndarray, direction: np.ndarray, start: int, stop: int) -> None:
-    """direction = z + ratio * direction."""
+    """Change the direction to z + ratio * direction."""
     ratio = z.dtype.type(ratio)
     for i in range(1 + start, 1 + stop):
         for j in range(1, z.shape[1] - 1):
@@ -103,7 +103,7 @@ def turn(ratio: float, z: np.ndarray, direction: np.ndarray, start: int, stop: i
 
 @compiled
 def scale(s: np.ndarray, b: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
-    """out = s b: damped Jacobi from zero."""
+    """Put s b into `out`: damped Jacobi from zero."""
     for i in range(1 + start, 1 + stop):
         for j in range(1, b.shape[1] - 1):
             for k in range(1, b.shape[2] - 1):
@@ -114,7 +114,7 @@ def scale(s: np.ndarray, b: np.ndarray, out: np.ndarray, start: int, stop: int) 
 def smooth(
     w: np.ndarray, d: np.ndarray, s: np.ndarray, x: np.ndarray, b: np.ndarray, out: np.ndarray, start: int, stop: int
 ) -> float:
-    """out = x + s (b - A x), one damped Jacobi step; returns the part b . out of these planes."""
+    """Put x + s (b - A x) into `out`, one damped Jacobi step; returns the part b . out of these planes."""
     total = np.zeros(x.shape[2])
     for i in range(1 + start, 1 + stop):
         for j in range(1, x.shape[1] - 1):
@@ -125,7 +125,7 @@ def smooth(
                 left = b[i, j, k] - d[i, j, k] * x[i, j, k] + faces
                 out[i, j, k] = x[i, j, k] + s[i, j, k] * left
                 total[k] += np.float64(b[i, j, k]) * out[i, j, k]
-    return total.sum()
+    return float(total.sum())
 
 
 @compiled
@@ -139,7 +139,7 @@ def remainder(
     start: int,
     stop: int,
 ) -> None:
-    """out = share (b - A x), what the coarser level has to correct."""
+    """Put share (b - A x) into `out`, what the coarser level has to correct."""
     for i in range(1 + start, 1 + stop):
         for j in range(1, x.shape[1] - 1):
             for k in range(1, x.shape[2] - 1):
@@ -151,7 +151,7 @@ def remainder(
 
 @compiled
 def restrict(fine: np.ndarray, mask: np.ndarray, coarse: np.ndarray, start: int, stop: int) -> None:
-    """coarse = transpose of the linear interpolation of `interpolate`, inside the coarse mask."""
+    """Transpose of the linear interpolation of `interpolate`, inside the coarse mask."""
     near, far = fine.dtype.type(_NEAR), fine.dtype.type(_FAR)
     row = np.empty(fine.shape[2], fine.dtype)
     for i in range(1 + start, 1 + stop):
@@ -170,7 +170,7 @@ def restrict(fine: np.ndarray, mask: np.ndarray, coarse: np.ndarray, start: int,
 
 @compiled
 def interpolate(coarse: np.ndarray, share: np.ndarray, fine: np.ndarray, start: int, stop: int) -> None:
-    """fine += share * trilinear interpolation from cells of twice the width; `coarse` is 0 outside its mask."""
+    """Add share * the trilinear interpolation from cells of twice the width; 0 outside the coarse mask."""
     near, far = fine.dtype.type(_NEAR), fine.dtype.type(_FAR)
     row = np.empty(coarse.shape[2], fine.dtype)
     for i in range(1 + start, 1 + stop):
