@@ -55,7 +55,7 @@ def measure(source: Path, made: Path, width: float) -> dict[str, object]:
     image = nib.load(next(p for p in made.parent.glob("*.nii.gz") if "desc-synth" in p.name))
     old, new = np.asanyarray(before.dataobj), np.asanyarray(after.dataobj)
     allowed, counts = pieces(old, clean=True), pieces(new, clean=False)
-    report = json.loads(made.with_name(made.name.replace(".nii.gz", ".json")).read_text())["Report"]
+    report = json.loads(made.with_name(made.name.replace(".nii.gz", ".json")).read_text())["Report"]["steps"][0]
     return {
         "miss_mm": abs(width_mm(new, float(before.header.get_zooms()[0])) - width),
         "extra_pieces": sum(max(0, n - allowed[value]) for value, n in counts.items()),

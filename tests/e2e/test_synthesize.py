@@ -72,7 +72,7 @@ def test_sidecars_tell_where_it_came_from(made: Path) -> None:
     labels = json.loads((folder / f"sub-{NAME}_seg-kcl8_dseg.json").read_text())
     image = json.loads((folder / f"sub-{NAME}_desc-synth_T2w.json").read_text())
     assert labels["Parent"] == "head"
-    assert labels["Requested"]["atrial_width_mm"] == WIDTH
+    assert labels["Requested"]["ventriculomegaly"]["atrial_width_mm"] == WIDTH
     assert labels["Severity"]["atrial_width_mm"] == pytest.approx(WIDTH, abs=0.3)
     assert image["Model"] == "gaussian_mixture"
     assert image["Sources"] == [f"bids::sub-{NAME}/anat/sub-{NAME}_seg-kcl8_dseg.nii.gz"]

@@ -13,6 +13,7 @@ from pathosynth.runs.errors import CasesFailed
 if TYPE_CHECKING:
     from pathosynth.runs.record import RunRecord
     from pathosynth.stages.batch import Options, Plan
+    from pathosynth.stages.morph import Morphing
 
 PAUSED = 75
 """Exit code of a training that was asked to stop and will go on: EX_TEMPFAIL of sysexits.h."""
@@ -24,17 +25,17 @@ def synthesize(
     *,
     source: o.Source,
     scheme: o.Scheme = "",
-    pathology: o.Pathology = "ventriculomegaly",
-    settings: o.Settings = [],  # noqa: B006, typer needs the plain default
+    pathologies: o.Pathologies = [],  # noqa: B006, typer needs the plain default
+    settings: o.Settings = [],  # noqa: B006
+    recipe: o.Recipe = "",
     model: o.Model = "",
-    per_case: o.PerCase = 1,
+    per_case: o.Variants = None,
 ) -> None:
     """Morph, render and check in one go: healthy label maps in, a labelled pathological data set out."""
     from pathosynth.stages import inputs, synthesize
-    from pathosynth.stages.morph import Morphing
 
     found = inputs.read_input(source, scheme)
-    morphing = Morphing.of(pathology, settings, per_case)
+    morphing = _morphing(pathologies, settings, recipe, per_case)
     _run(synthesize.plan(found, morphing, _rendering(common, model, []), _options(common)), common)
 
 
@@ -85,14 +86,15 @@ def morph(
     *,
     source: o.Input,
     scheme: o.Scheme = "",
-    pathology: o.Pathology = "ventriculomegaly",
-    settings: o.Settings = [],  # noqa: B006, typer needs the plain default
-    per_case: o.PerCase = 1,
+    pathologies: o.Pathologies = [],  # noqa: B006, typer needs the plain default
+    settings: o.Settings = [],  # noqa: B006
+    recipe: o.Recipe = "",
+    per_case: o.Variants = None,
 ) -> None:
-    """Reshape label maps: put a pathology of a chosen severity into healthy brains."""
+    """Reshape label maps: put pathologies of a chosen severity, or a cohort of patients, into healthy brains."""
     from pathosynth.stages import inputs, morph
 
-    morphing = morph.Morphing.of(pathology, settings, per_case)
+    morphing = _morphing(pathologies, settings, recipe, per_case)
     _run(morph.plan(inputs.read_input(source, scheme), morphing, _options(common)), common)
 
 
@@ -195,6 +197,22 @@ def train(
     )
     if not reached:
         raise typer.Exit(PAUSED)
+
+
+def _morphing(pathologies: list[str], settings: list[str], recipe: str, per_case: int | None) -> "Morphing":
+    """Pathologies for all, or a recipe.
+
+    Raises:
+        ConfigError: both are given, or one of them is wrong.
+    """
+    from pathosynth.runs.errors import ConfigError
+    from pathosynth.stages.morph import Morphing
+
+    if not recipe:
+        return Morphing.of(pathologies or ["ventriculomegaly"], settings, per_case)
+    if pathologies or settings:
+        raise ConfigError(f"--recipe {recipe} says what to put in; leave out --pathology and --set, or the recipe.")
+    return Morphing.from_recipe(recipe, per_case)
 
 
 def _rendering(common: Work, model: str, settings: list[str]) -> Any:

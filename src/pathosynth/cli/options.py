@@ -15,15 +15,29 @@ Source = Annotated[Path, typer.Argument(metavar="INPUT", help="One label map, a 
 Scheme = Annotated[
     str, typer.Option("--scheme", help="Legend of the label maps: a shipped name (list schemes) or a .toml file.")
 ]
-Pathology = Annotated[str, typer.Option("--pathology", help="What to put in (list pathologies).")]
+Pathologies = Annotated[
+    list[str],
+    typer.Option(
+        "--pathology", help="What to put in (list pathologies), by default ventriculomegaly; repeat to put in several."
+    ),
+]
 Settings = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the pathology, e.g. atrial_width_mm=18.")
+    list[str],
+    typer.Option("--set", metavar="[PATHOLOGY.]KEY=VALUE", help="A setting of a pathology, e.g. atrial_width_mm=18."),
+]
+Recipe = Annotated[
+    str,
+    typer.Option("--recipe", help="A cohort instead of one pathology: a shipped name (list recipes) or a .toml file."),
 ]
 GeneratorSettings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the generator.")]
 Parents = Annotated[
     Path | None, typer.Option("--parents", help="The cases these were made from: for --model carried, and for checks.")
 ]
 PerCase = Annotated[int, typer.Option("--per-case", min=1, help="Variants made of each input.")]
+Variants = Annotated[
+    int | None,
+    typer.Option("--per-case", min=1, help="Variants made of each input; by default 1, or what a recipe says."),
+]
 Model = Annotated[str, typer.Option("--model", help="A shipped model or generator (list models), or a model folder.")]
 CheckNames = Annotated[
     list[str], typer.Option("--check", help="A check to apply (list checks); all of them by default.")

@@ -23,9 +23,8 @@ def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     if first.shape != second.shape or first.ndim != 4 or first.shape[0] != 3:
         raise ValueError(f"expected two displacements of one shape (3, I, J, K), found {first.shape}, {second.shape}")
-    moved = np.nonzero(second.any(axis=0))
-    where = np.stack(moved).astype(np.float64)
-    where += second[(slice(None), *moved)]
+    moved = second.any(axis=0)
+    where = np.stack(np.nonzero(moved)) + second[:, moved]
     out = first.astype(np.float32)
     for axis in range(3):
         out[axis][moved] = second[axis][moved] + ndi.map_coordinates(first[axis], where, order=1, mode="nearest")

@@ -23,6 +23,7 @@ from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import read_record
 from pathosynth.stages.inputs import TABLE
 from pathosynth.stages.models import find_model, first_line, shipped_models
+from pathosynth.stages.recipes import read_recipe, recipe_names
 
 Rows = list[dict[str, Any]]
 
@@ -60,6 +61,10 @@ def _pathologies() -> Rows:
     ]
 
 
+def _recipes() -> Rows:
+    return [{"name": name, "about": read_recipe(name).about} for name in recipe_names()]
+
+
 def _checks() -> Rows:
     return [{"name": name, "about": _about(module), "settings": _settings(module)} for name, module in CHECKS.items()]
 
@@ -76,6 +81,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "models": _models,
     "schemes": _schemes,
     "pathologies": _pathologies,
+    "recipes": _recipes,
     "generators": _generators,
     "checks": _checks,
     "formats": _formats,

@@ -22,8 +22,8 @@ SHAPE, SPACING_MM = (116, 136, 116), 1.0
 def plan(phantoms: int, rendering: Rendering, options: Options) -> Plan:
     """As many phantoms, each made sick, rendered and checked."""
     cases = [phantom_case(number, options.seed) for number in range(1, phantoms + 1)]
-    recipe = synthesize.Recipe.of(Morphing.of(PATHOLOGY, SETTINGS), rendering, options.seed)
-    return synthesize.plan_with(read_phantom, cases, recipe, options, command="demo")
+    synthesis = synthesize.Synthesis.of(Morphing.of([PATHOLOGY], SETTINGS), rendering, options.seed)
+    return synthesize.plan_with(read_phantom, cases, synthesis, options, command="demo")
 
 
 def phantom_case(number: int, run_seed: int) -> Case:

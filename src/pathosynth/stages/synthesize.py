@@ -13,9 +13,10 @@ from pathosynth.runs.seeds import case_seed
 from pathosynth.stages import check, generate_images, inputs, morph, outputs
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.check import Checking
+from pathosynth.stages.cohort import Variant, draw_cohort
 from pathosynth.stages.generate_images import Rendering
 from pathosynth.stages.inputs import Brain
-from pathosynth.stages.morph import Morphing, Variant
+from pathosynth.stages.morph import Morphing
 
 Reader = Callable[[Case, str], Brain]
 """Gives the voxels of a parent case: labels, and its image of a contrast where it has one."""
@@ -27,7 +28,7 @@ MONTAGE_ROWS = 6
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Synthesis:
     """How every case of a run is made."""
 
     morphing: Morphing
@@ -36,13 +37,14 @@ class Recipe:
     run_seed: int
 
     @classmethod
-    def of(cls, morphing: Morphing, rendering: Rendering, run_seed: int) -> "Recipe":
+    def of(cls, morphing: Morphing, rendering: Rendering, run_seed: int) -> "Synthesis":
         """All checks, with the intensity bands of the model where it has some."""
         return cls(morphing, rendering, Checking.of(bands=rendering.found.bands), run_seed)
 
-    def described(self) -> dict[str, Any]:
+    def described(self, tasks: Sequence[Variant]) -> dict[str, Any]:
         """What goes into the run record."""
-        return {**self.morphing.described(), **self.rendering.described(), "checks": list(self.checking.names)}
+        drawn = morph.described(self.morphing, tasks)
+        return {**drawn, **self.rendering.described(), "checks": list(self.checking.names)}
 
 
 def plan(cases: Sequence[Case], morphing: Morphing, rendering: Rendering, options: Options) -> Plan:
@@ -51,24 +53,24 @@ def plan(cases: Sequence[Case], morphing: Morphing, rendering: Rendering, option
     Raises:
         InputError: two cases would get the same name.
     """
-    return plan_with(read_parent, cases, Recipe.of(morphing, rendering, options.seed), options, command="synthesize")
+    return plan_with(read_parent, cases, Synthesis.of(morphing, rendering, options.seed), options, command="synthesize")
 
 
-def plan_with(reader: Reader, cases: Sequence[Case], recipe: Recipe, options: Options, *, command: str) -> Plan:
+def plan_with(reader: Reader, cases: Sequence[Case], synthesis: Synthesis, options: Options, *, command: str) -> Plan:
     """The plan for parents that `reader`, a picklable function, gives the voxels of."""
-    tasks = morph.variants(cases, recipe.morphing, options.seed)
+    tasks = draw_cohort(cases, synthesis.morphing.recipe, options.seed)
     bytes_per_voxel = max(morph.BYTES_PER_VOXEL, generate_images.BYTES_PER_VOXEL)
     return Plan(
         command=command,
-        config={**recipe.described(), "scheme": sorted({case.scheme for case in cases})},
+        config={**synthesis.described(tasks), "scheme": sorted({case.scheme for case in cases})},
         inputs=inputs.files_of(cases),
         tasks=tasks,
-        work=functools.partial(make_case, recipe=recipe, reader=reader, out=options.out),
-        finish=functools.partial(_finish, tasks=tasks, reader=reader, contrast=recipe.rendering.found.contrast),
+        work=functools.partial(make_case, synthesis=synthesis, reader=reader, out=options.out),
+        finish=functools.partial(_finish, tasks=tasks, reader=reader, synthesis=synthesis),
         memory_gib=outputs.memory_gib(cases, bytes_per_voxel),
-        makes=f"{len(tasks)} labelled {recipe.rendering.found.contrast} images with {recipe.morphing.pathology}, "
-        f"rendered by {recipe.rendering.found.identity}",
-        device=recipe.rendering.device,
+        makes=f"{len(tasks)} labelled {synthesis.rendering.found.contrast} images with {morph.told(tasks)}, "
+        f"rendered by {synthesis.rendering.found.identity}",
+        device=synthesis.rendering.device,
     )
 
 
@@ -77,46 +79,45 @@ def read_parent(case: Case, contrast: str) -> Brain:
     return inputs.read_brain(case, inputs.one_scheme([case]), contrast)
 
 
-def make_case(variant: Variant, *, recipe: Recipe, reader: Reader, out: Path) -> Result:
+def make_case(variant: Variant, *, synthesis: Synthesis, reader: Reader, out: Path) -> Result:
     """Make one case from its parent and write it, complete; what a check turns down goes to ``rejected/``."""
-    parent = reader(variant.parent, recipe.rendering.found.contrast)
+    parent = reader(variant.parent, synthesis.rendering.found.contrast)
     scheme = inputs.one_scheme([variant.parent])
-    morphed = morph.apply(parent.labels, scheme, recipe.morphing, variant.seed)
-    labels = parent.labels.with_array(morphed.labels)
+    made = morph.make(variant, parent.labels, scheme, synthesis.morphing.recipe)
+    labels = made.labels
     request = Request(
         labels=labels.array,
         scheme=scheme,
         spacing_mm=labels.spacing_mm,
         parent_image=generate_images.scaled_parent(parent.image, parent.labels),
-        displacement=morphed.displacement,
+        displacement=made.morphed.displacement,
     )
-    image_seed = case_seed(recipe.run_seed, variant.case, "image")
-    image = labels.with_array(generate_images.image_of(request, recipe.rendering, image_seed))
-    findings = check.judge(recipe.checking, labels, image, scheme, parent.labels.array)
-    reached = morph.severity(labels, scheme, recipe.morphing)
+    image_seed = case_seed(synthesis.run_seed, variant.case, "image")
+    image = labels.with_array(generate_images.image_of(request, synthesis.rendering, image_seed))
+    findings = check.judge(synthesis.checking, labels, image, scheme, parent.labels.array)
     product = outputs.Product(
-        row=morph.child(variant, recipe.morphing, reached),
+        row=morph.child(variant, made),
         scheme=scheme,
         original=parent.original,
         labels=labels,
         image=image,
-        contrast=recipe.rendering.found.contrast,
-        sidecar=morph.provenance(variant, recipe.morphing, morphed, reached),
-        image_sidecar=generate_images.provenance(recipe.rendering, scheme, image_seed),
+        contrast=synthesis.rendering.found.contrast,
+        sidecar=morph.provenance(variant, made),
+        image_sidecar=generate_images.provenance(synthesis.rendering, scheme, image_seed),
     )
     why = check.verdict(findings)
-    facts = outputs.write_case(out, product, rejected=bool(why))
-    contrast = recipe.rendering.found.contrast
+    facts = {**morph.facts(made), **outputs.write_case(out, product, rejected=bool(why))}
+    contrast = synthesis.rendering.found.contrast
     facts["findings"] = outputs.finding_facts((contrast, finding) for finding in findings)
-    return Result("rejected" if why else "done", why, {"severity": reached, **facts})
+    return Result("rejected" if why else "done", why, facts)
 
 
-def _finish(out: Path, record: RunRecord, *, tasks: Sequence[Variant], reader: Reader, contrast: str) -> None:
+def _finish(out: Path, record: RunRecord, *, tasks: Sequence[Variant], reader: Reader, synthesis: Synthesis) -> None:
     """Write the tables, and draw the first kept cases beside their parents."""
     from pathosynth.stages.preview import montage, row_of  # brings matplotlib in
 
-    order = [task.case for task in tasks]
-    outputs.finish(out, record, order=order)
+    order, contrast = [task.case for task in tasks], synthesis.rendering.found.contrast
+    morph.finish(out, record, tasks=tasks, morphing=synthesis.morphing)
     parents = {task.case: task.parent for task in tasks}
     rows = []
     for case in outputs.kept(out, record, order)[:MONTAGE_ROWS]:

@@ -1,0 +1,189 @@
+"""``distributions.png``: what a recipe asked and what was reached, in one picture."""
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pathosynth.runs.files import write_bytes
+from pathosynth.runs.record import RunRecord
+from pathosynth.stages.cohort import Variant
+from pathosynth.stages.composition import TOLERANCES
+from pathosynth.stages.distributions import Distribution, LogUniform, distributions, extremes
+from pathosynth.stages.morph_table import FIGURE
+from pathosynth.stages.recipes import Recipe
+
+ACROSS, PANEL_INCHES, DPI = 4, (3.3, 2.7), 110
+BINS = 12
+MOST = 24
+"""Panels of one sort; what does not fit stands in the table."""
+
+COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
+"""Of the kinds, in the recipe's order; told apart by colour-blind readers too (Paul Tol's bright scheme)."""
+
+OUTCOMES = (("done", "#228833"), ("rejected", "#ccbb44"), ("failed", "#ee6677"))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One setting, or one measure, of all variants that have it.
+
+    Attributes:
+        name: what is shown.
+        kinds: kind of each variant.
+        values: (n,) what was drawn, or (n, 2) asked and reached.
+        ends: the ends of what may be drawn; None where nothing is drawn.
+        ratio: whether the axis is logarithmic.
+        unit: of a measure.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    values: tuple[Any, ...]
+    ends: tuple[Any, ...] | None = None
+    ratio: bool = False
+    unit: str = ""
+
+
+def draw(out: Path, record: RunRecord, tasks: Sequence[Variant], recipe: Recipe) -> None:
+    """Write the picture of a run; the same outcomes give the same bytes."""
+    entries = [(task, record.content["cases"].get(task.case, {})) for task in tasks]
+    asked, reached = list(settings_drawn(entries, recipe))[:MOST], list(measures_met(entries))[:MOST]
+    colors = {kind.name: COLORS[i % len(COLORS)] for i, kind in enumerate(recipe.kinds)}
+    number = 2 + len(asked) + len(reached)
+    rows = -(-number // ACROSS)
+    figure = Figure(figsize=(ACROSS * PANEL_INCHES[0], rows * PANEL_INCHES[1]), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(rows, ACROSS, i + 1) for i in range(number)]
+    _count(axes[0], "variants of each kind", [(task.kind, entry) for task, entry in entries])
+    _count(axes[1], "pathologies together", [(task.pathology, entry) for task, entry in entries])
+    for ax, panel in zip(axes[2:], asked, strict=False):
+        _distribution(ax, panel, colors)
+    for ax, panel in zip(axes[2 + len(asked) :], reached, strict=True):
+        _met(ax, panel, colors)
+    if len(colors) > 1:
+        handles = [axes[0].scatter([], [], color=color, label=kind) for kind, color in colors.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(colors), fontsize=7, frameon=False)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", metadata={"Software": None})
+    write_bytes(out / FIGURE, data.getvalue())
+
+
+def settings_drawn(entries: Sequence[tuple[Variant, dict[str, Any]]], recipe: Recipe) -> Iterator[Panel]:
+    """One panel for every setting that the recipe draws, with the values of the variants that were met."""
+    found: dict[tuple[str, str], list[Distribution]] = {}
+    for kind in recipe.kinds:
+        for part in kind.pathologies:
+            for name, distribution in distributions(part.settings):
+                found.setdefault((part.name, name), []).append(distribution)
+    for (pathology, name), drawn in found.items():
+        ends = tuple(value for distribution in drawn for value in extremes(distribution))
+        pairs = [
+            (task.kind, value)
+            for task, entry in entries
+            for asked in entry.get("asked", [])
+            if asked["pathology"] == pathology and (value := _at(asked["settings"], name)) is not None
+        ]
+        kinds, values = zip(*pairs, strict=True) if pairs else ((), ())
+        ratio = all(isinstance(distribution, LogUniform) for distribution in drawn)
+        yield Panel(f"{pathology}\n{name}", kinds, values, ends, ratio)
+
+
+def measures_met(entries: Sequence[tuple[Variant, dict[str, Any]]]) -> Iterator[Panel]:
+    """One panel for every measure that was a target: asked and reached."""
+    found: dict[tuple[str, str, str], list[tuple[str, tuple[float, float]]]] = {}
+    for task, entry in entries:
+        for target in entry.get("targets", []):
+            key = (target["pathology"], target["measure"], target["unit"])
+            found.setdefault(key, []).append((task.kind, (target["asked"], target["reached"])))
+    for (pathology, measure, unit), pairs in found.items():
+        kinds, values = zip(*pairs, strict=True)
+        yield Panel(f"{pathology}\n{measure}", kinds, values, unit=unit)
+
+
+def _at(settings: dict[str, Any], dotted: str) -> Any:
+    value: Any = settings
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _count(ax: Axes, title: str, found: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Bars of the number of variants, kept, rejected and failed."""
+    names = list(dict.fromkeys(name for name, _ in found))
+    left = np.zeros(len(names))
+    for outcome, color in OUTCOMES:
+        counts = Counter(name for name, entry in found if entry.get("outcome") == outcome)
+        width = np.array([counts[name] for name in names])
+        if width.any():
+            ax.barh(range(len(names)), width, left=left, color=color, label=outcome)
+        left += width
+    for i, number in enumerate(left):
+        ax.text(number, i, f" {int(number)}", va="center", fontsize=6)
+    ax.set_yticks(range(len(names)), [name.replace("+", " +\n") for name in names], fontsize=6)
+    ax.invert_yaxis()
+    ax.set_xlim(0, max(1.0, 1.15 * left.max(initial=0)))
+    ax.legend(fontsize=6, frameon=False, loc="lower right")
+    _title(ax, title)
+
+
+def _distribution(ax: Axes, panel: Panel, colors: dict[str, str]) -> None:
+    """Values drawn, stacked by kind: a histogram over the range with every value as a tick, or bars of choices."""
+    own = {kind: [v for k, v in zip(panel.kinds, panel.values, strict=True) if k == kind] for kind in colors}
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in panel.ends or ()):
+        _bars(ax, panel, own, colors)
+        return
+    low, high = min(panel.ends or (0,)), max(panel.ends or (1,))
+    edges = np.geomspace(low, high, BINS + 1) if panel.ratio else np.linspace(low, max(high, low + 1e-6), BINS + 1)
+    if panel.ratio:
+        ax.set_xscale("log")
+    ax.hist([own[kind] for kind in colors], edges.tolist(), color=list(colors.values()), stacked=True)
+    for kind, color in colors.items():
+        ax.plot(own[kind], np.full(len(own[kind]), -0.03), "|", color=color, ms=4, transform=ax.get_xaxis_transform(),
+                clip_on=False)  # fmt: skip
+    for end in (low, high):
+        ax.axvline(end, color="0.6", lw=0.8, ls=":")
+    _title(ax, f"{panel.name}: drawn, n = {len(panel.values)}")
+
+
+def _bars(ax: Axes, panel: Panel, own: dict[str, list[Any]], colors: dict[str, str]) -> None:
+    names = list(dict.fromkeys(str(value) for value in panel.ends or ()))
+    bottom = np.zeros(len(names))
+    for kind, color in colors.items():
+        counts = Counter(str(value) for value in own[kind])
+        heights = np.array([counts[name] for name in names])
+        ax.bar(range(len(names)), heights, bottom=bottom, color=color)
+        bottom += heights
+    ax.set_xticks(range(len(names)), names, fontsize=6)
+    _title(ax, f"{panel.name}: drawn, n = {len(panel.values)}")
+
+
+def _met(ax: Axes, panel: Panel, colors: dict[str, str]) -> None:
+    """Reached against asked, with the line of identity and the tolerance around it."""
+    asked, reached = np.asarray(panel.values, float).T
+    low, high = float(min(asked.min(), reached.min())), float(max(asked.max(), reached.max()))
+    pad = 0.05 * max(high - low, 0.1 * abs(high), 1e-3)
+    line = np.linspace(low - pad, high + pad, 50)
+    ax.plot(line, line, color="0.6", lw=0.8)
+    if panel.unit in TOLERANCES:
+        amount, part = TOLERANCES[panel.unit]
+        ax.fill_between(line, line - amount - part * abs(line), line + amount + part * abs(line), color="0.85", lw=0)
+    for kind, color in colors.items():
+        own = np.array([k == kind for k in panel.kinds])
+        ax.plot(asked[own], reached[own], "o", color=color, ms=3, alpha=0.7, mew=0)
+    ax.set_xlabel(f"asked, {panel.unit}", fontsize=6)
+    ax.set_ylabel(f"reached, {panel.unit}", fontsize=6)
+    _title(ax, f"{panel.name}: n = {len(asked)}, worst miss {np.abs(reached - asked).max():.2g} {panel.unit}")
+
+
+def _title(ax: Axes, text: str) -> None:
+    ax.set_title(text, fontsize=7, loc="left")
+    ax.tick_params(labelsize=6)
+    ax.spines[["top", "right"]].set_visible(False)
