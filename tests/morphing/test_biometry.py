@@ -25,15 +25,15 @@ def ball(radii, spacing=H, centre=(0.0, 0.0, 0.0)):
     return ellipsoid(centred_grid(shape, spacing), centre, radii)
 
 
-def head(cerebellum_drop_mm=0.0, spacing=H, stem=6.2):
-    """Head with cerebrum, cerebellum and a straight brainstem, as a kcl8 map."""
+def head(cerebellum_drop_mm=0.0, spacing=H):
+    """Head with cerebrum, cerebellum and an inclined brainstem, as a kcl8 map."""
     shape = [2 * int(np.ceil(n / 2 / h)) for n, h in zip((80, 100, 90), spacing, strict=True)]
     p = centred_grid(shape, spacing)
     labels = np.zeros(shape, np.uint8)
     labels[ellipsoid(p, (0.1, 0.3, 0.2), (36, 46, 42))] = 4
     labels[ellipsoid(p, (0.1, 2.3, 8.2), (30, 40, 26))] = 1
     labels[ellipsoid(p, (0.1, -20, -22 - cerebellum_drop_mm), (18, 9, 10))] = 3
-    labels[(np.abs(p[0]) < 7) & (np.abs(p[1] + 4) < stem) & (np.abs(p[2] + 22) < 14)] = 7
+    labels[(np.abs(p[0]) < 7) & (np.abs(p[1] - 0.3 * (p[2] + 22)) < 6) & (np.abs(p[2] + 22) < 14)] = 7
     return labels
 
 
