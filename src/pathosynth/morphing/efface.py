@@ -15,29 +15,32 @@ THINNEST_FOLD = 0.3
 
 
 def peel(
-    classes: np.ndarray, displacement: np.ndarray, effaced: tuple[int, ...], voxels: int, spacing_mm: Spacing
+    classes: np.ndarray, displacement: np.ndarray, voxels: dict[int, int], spacing_mm: Spacing
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the outermost voxels of some classes to the background until `voxels` of them are left.
+    """Give the outermost voxels of some classes to the background until so many of each are left.
 
     Args:
         classes: (I, J, K), 0 is background; not changed.
         displacement: (3, I, J, K) backward, in voxels; not changed.
-        effaced: classes to peel.
-        voxels: how many of their voxels stay.
+        voxels: classes to peel, and how many voxels of each stay.
         spacing_mm: of the voxels.
 
     Returns:
         Classes, and the displacement with peeled voxels looking where the background next to them looks.
     """
-    members = np.flatnonzero(np.isin(classes, effaced))
-    surplus = len(members) - voxels
-    if surplus <= 0:
+    if not voxels:
         return classes, displacement
     depth, nearest = ndi.distance_transform_edt(classes > 0, sampling=spacing_mm, return_indices=True)
-    gone = members[np.argsort(depth.ravel()[members], kind="stable")[:surplus]]
+    members = {index: np.flatnonzero(classes == index) for index in voxels}
+    gone = np.concatenate([_outermost(found, depth, len(found) - voxels[index]) for index, found in members.items()])
     out, looks = classes.copy(), displacement.copy()
     out.ravel()[gone] = 0
     here = np.stack(np.unravel_index(gone, classes.shape))
     there = nearest.reshape(3, -1)[:, gone]
     looks.reshape(3, -1)[:, gone] = there + displacement[(slice(None), *there)] - here
     return out, looks
+
+
+def _outermost(members: np.ndarray, depth: np.ndarray, count: int) -> np.ndarray:
+    """The `count` members nearest to the background, none if `count` is not above 0."""
+    return members[np.argsort(depth.ravel()[members], kind="stable")[: max(count, 0)]]

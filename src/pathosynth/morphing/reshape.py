@@ -50,7 +50,7 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     reached = _reach(task)
     tidy, displacement = _effaced(task, _tidy(task, reached.classes), reached.displacement)
     frozen = tuple(index for classes in _searched(task).values() for index in classes)
-    slack = (*task.problem.slack, *_loose(task))
+    slack = (*task.problem.slack, *task.effaced_ml)
     exact = flip_to_counts(tidy, task.classes.array, displacement, _counts(task, tidy), slack, frozen)
     after = task.classes.to_labels(exact.classes, labels.dtype)
     found = _validate(task, reached, exact, after)
@@ -103,7 +103,7 @@ def _reach(task: Task) -> Reached:
 
         goal = LengthGoal(_searched(task), lengths.wanted_mm, measured)
     try:
-        return reach(prepare(task.problem), task.targets_ml, goal, _loose(task))
+        return reach(prepare(task.problem), task.targets_ml, goal, tuple(task.effaced_ml))
     except SlackExhausted as stop:
         raise MorphError(_refusal(stop, task)) from None
 
@@ -112,11 +112,6 @@ def _searched(task: Task) -> dict[str, tuple[int, ...]]:
     """Classes of the parts that change to a length."""
     wanted = task.plan.lengths.wanted_mm if task.plan.lengths else {}
     return {part: task.classes.parts[part] for part in wanted}
-
-
-def _loose(task: Task) -> tuple[int, ...]:
-    """Classes of effaced labels."""
-    return task.classes.of_values(task.plan.effaced)
 
 
 def _refusal(stop: SlackExhausted, task: Task) -> str:
@@ -153,21 +148,15 @@ def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
     out, _ = dissolve_specks(classes, SPECK_VOXELS)
     for connectivity in (6, 26):
         allowed = measure.component_counts(task.problem.classes, connectivity)
-        allowed = {index: count for index, count in allowed.items() if index not in _loose(task)}
+        allowed = {index: count for index, count in allowed.items() if index not in task.effaced_ml}
         out = limit_pieces(out, allowed, connectivity, LARGEST_STRAY_VOXELS, WIDEST_GAP_VOXELS)
     return out
 
 
-def _effaced_voxels(task: Task) -> dict[int, int]:
-    """Wanted voxels of effaced classes."""
-    folds = {index: task.plan.folds[task.classes.values[index]] for index in _loose(task)}
-    return {index: round(fold * int((task.problem.classes == index).sum())) for index, fold in folds.items()}
-
-
 def _effaced(task: Task, classes: np.ndarray, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Effaced labels peeled down to their volume."""
-    wanted = _effaced_voxels(task)
-    return peel(classes, displacement, tuple(wanted), sum(wanted.values()), task.spacing_mm)
+    voxels = {index: round(ml / task.voxel_ml) for index, ml in task.effaced_ml.items()}
+    return peel(classes, displacement, voxels, task.spacing_mm)
 
 
 def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
@@ -177,13 +166,13 @@ def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
     """
     found = np.bincount(tidy.ravel(), minlength=len(task.classes.values))
     searched = {index: int(found[index]) for classes in _searched(task).values() for index in classes}
-    counts = searched | {index: round(ml / task.voxel_ml) for index, ml in task.targets_ml.items()}
-    counts |= _effaced_voxels(task)
+    wanted_ml = task.targets_ml | task.effaced_ml
+    counts = searched | {index: round(ml / task.voxel_ml) for index, ml in wanted_ml.items()}
     if task.plan.skull_share > 0:
         source = task.problem.classes
         net = sum(wanted - int((source == index).sum()) for index, wanted in counts.items())
         counts[0] = int((source == 0).sum()) - round(task.plan.skull_share * net)
-    return {index: wanted for index, wanted in counts.items() if index not in _loose(task)}
+    return {index: wanted for index, wanted in counts.items() if index not in task.effaced_ml}
 
 
 def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> validity.Findings:
@@ -211,7 +200,7 @@ def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact
     """Misses before the flips, the number of flips, and voxels that could not be placed."""
     before_flips = np.bincount(reached.classes.ravel(), minlength=len(task.classes.values)) * task.voxel_ml
     for index, target in task.targets_ml.items():
-        if index in _loose(task):
+        if index in task.effaced_ml:
             continue
         name = task.scheme[task.classes.values[index]].name
         validity.check_miss(

@@ -9,6 +9,10 @@ _RAMP_MM = 3.0
 _FLOOR = 0.05  # of full growth in the midline: third and fourth ventricle widen a little with the lateral ones
 _SULCUS_MM = 5.0  # half the widest gap between gyri that still counts as a sulcus
 _FISSURE_MM = 4.0  # half-width of the interhemispheric fissure, which is no sulcus
+_VERMIS_SHARE = 0.125  # of the cerebellum's width, to each side of its midline
+_PONS_LEVELS, _PONS_RAMP_MM = (0.40, 0.75), 1.5
+_FOSSA_MM = 8.0  # how far around the hindbrain the skull is tight
+_STEM_END_MM, _OUTLET_MM = 4.0, 6.0  # length of the stem's end that marks the foramen magnum, and its radius
 _STRONGEST_SULCAL = 8.0  # times the compressibility elsewhere: removes a third of the sulcal CSF without folds
 
 
@@ -40,6 +44,61 @@ def random_weight(
     smooth = ndi.gaussian_filter(noise, [length_mm / s for s in spacing_mm], mode="wrap", truncate=3.0)
     smooth = (smooth - smooth.mean()) / max(float(smooth.std()), 1e-6)
     return np.asarray(np.exp(np.float32(variation) * smooth), np.float32)
+
+
+def vermis_weight(cerebellum: np.ndarray, spacing_mm: Spacing, *, inside: float, outside: float) -> np.ndarray:
+    """`inside` in the vermis, `outside` in the hemispheres, smooth between. (I, 1, 1) float32.
+
+    The vermis is what lies within an eighth of the cerebellum's width of its own midline.
+    """
+    per_slice = cerebellum.sum(axis=(1, 2), dtype=np.float64)
+    index = np.arange(len(per_slice))
+    centre = float(per_slice @ index) / max(per_slice.sum(), 1.0)
+    half_mm = _VERMIS_SHARE * float(np.ptp(np.flatnonzero(per_slice)) + 1) * spacing_mm[0]
+    distance = np.abs(index - centre) * spacing_mm[0]
+    share = 0.5 * (1.0 - np.tanh((distance - half_mm) / (0.5 * half_mm)))
+    return np.asarray(outside + (inside - outside) * share, np.float32)[:, None, None]
+
+
+def pons_weight(brainstem: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
+    """1 in the belly of the pons, 5 % in the rest of the brainstem, smooth between. (1, J, K) float32.
+
+    The belly is the front half between two fifths and three quarters of the stem's length from below, along the main
+    axis of its projection to the sagittal plane.
+    """
+    y, z = np.nonzero(brainstem.any(axis=0))
+    points = np.stack([y * spacing_mm[1], z * spacing_mm[2]])
+    centre = points.mean(axis=1)
+    axis = np.linalg.eigh(np.cov(points))[1][:, -1]
+    axis = axis * (1.0 if axis[1] > 0 else -1.0)
+    front = np.array([axis[1], -axis[0]])  # across the axis, towards the face
+    grid = np.stack(np.meshgrid(*(np.arange(n) * s for n, s in zip(brainstem.shape[1:], spacing_mm[1:], strict=True)),
+                                indexing="ij")) - centre[:, None, None]  # fmt: skip
+    along, across = np.tensordot(axis, grid, 1), np.tensordot(front, grid, 1)
+    low, high = np.percentile(axis @ (points - centre[:, None]), [1, 99])
+    level = (along - low) / max(high - low, 1e-6)
+    belly = 0.25 * (1 + np.tanh((level - _PONS_LEVELS[0]) / 0.08)) * (1 - np.tanh((level - _PONS_LEVELS[1]) / 0.08))
+    belly *= 0.5 * (1 + np.tanh(across / _PONS_RAMP_MM))
+    return np.asarray(_FLOOR + (1.0 - _FLOOR) * belly, np.float32)[None]
+
+
+def fossa_weight(
+    hindbrain: np.ndarray, brainstem: np.ndarray, spacing_mm: Spacing, *, tightness: float, outlet: float
+) -> np.ndarray:
+    """Where the skull gives way in a small posterior fossa. (I, J, K) float32.
+
+    1 far away, 1 + `tightness` next to the hindbrain, and -`outlet` below the lower end of the brainstem, the foramen
+    magnum, through which the hindbrain leaves what draws in around it.
+    """
+    near = ndi.distance_transform_edt(~hindbrain, sampling=spacing_mm)
+    weight = 1.0 + tightness * np.exp(-0.5 * (near / _FOSSA_MM) ** 2)
+    lowest = np.argwhere(brainstem)[:, 2].min(initial=brainstem.shape[2] - 1)
+    end = brainstem & (np.arange(brainstem.shape[2]) <= lowest + _STEM_END_MM / spacing_mm[2])
+    centre = np.argwhere(end).mean(axis=0) if end.any() else np.zeros(3)
+    offsets = [(np.arange(n) - c) * s for n, c, s in zip(brainstem.shape, centre, spacing_mm, strict=True)]
+    radius2 = offsets[0][:, None, None] ** 2 + offsets[1][None, :, None] ** 2
+    below = 0.5 * (1.0 - np.tanh(offsets[2] / 2.0))[None, None, :]
+    return np.asarray(weight - (outlet + weight) * np.exp(-0.5 * radius2 / _OUTLET_MM**2) * below, np.float32)
 
 
 def sulcal_weight(

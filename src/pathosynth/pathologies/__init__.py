@@ -7,15 +7,25 @@ A pathology defines `Config`, `morph(labels, scheme, spacing_mm, config, rng) ->
 from types import ModuleType
 
 from pathosynth.pathologies import (
+    cerebellar_hypoplasia,
+    chiari2,
     dilation,
+    microcephaly,
     paper_cerebellar_hypoplasia,
     paper_microcephaly,
     paper_pontocerebellar_hypoplasia,
+    pontocerebellar_hypoplasia,
+    profile,
     ventriculomegaly,
 )
 
 PATHOLOGIES: dict[str, ModuleType] = {
     "ventriculomegaly": ventriculomegaly,
+    "cerebellar_hypoplasia": cerebellar_hypoplasia,
+    "pontocerebellar_hypoplasia": pontocerebellar_hypoplasia,
+    "microcephaly": microcephaly,
+    "chiari2": chiari2,
+    "profile": profile,
     "dilation": dilation,
     "paper_cerebellar_hypoplasia": paper_cerebellar_hypoplasia,
     "paper_pontocerebellar_hypoplasia": paper_pontocerebellar_hypoplasia,

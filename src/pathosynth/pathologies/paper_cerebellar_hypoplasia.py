@@ -3,9 +3,9 @@
 Facts from arXiv 2501.19338 and its published code: the cerebellum is scaled by 1/f, f ~ U(1, 2), about its contact
 point with the brainstem (+3 voxels), and the freed space becomes external CSF. Where the facts are silent: the contact
 point is the mean of the cerebellar voxels that touch the brainstem, "+3 voxels" is forwards (into the brainstem, so
-that contact is kept), and the scaled cerebellum does not displace other labels: what would lie in the brainstem or the
-fourth ventricle is cut off, so a little less than 1/f^3 of the volume is left. Nothing moves in between, so there is
-no deformation. The three voxels make the result depend, a little, on the voxel size. Unlike the original it is seeded.
+that contact is kept), and the scaled cerebellum is pasted over what lies there, which takes a few percent of the
+brainstem. Nothing moves in between, so there is no deformation. The three voxels make the severity depend, a little,
+on the voxel size. Unlike the original it is seeded.
 """
 
 from typing import Annotated

@@ -6,9 +6,9 @@ ventricle is what of the ventricles lies within 5 dilations of cerebellum or bra
 (Gaussian of 6 voxels, threshold 0.3) and shrunk by f = 3 - 2 s as in the paper's cerebellar hypoplasia; the freed space
 becomes external CSF. Where the facts are silent: scaling and shear fix the brainstem's own axis, the straight line
 fitted to its voxels; the fourth ventricle goes with the brainstem behind which it lies; both are painted only where
-one of them was, and the cerebellum grows only into what they freed. Where a scheme does not name the fourth ventricle,
-the rule also takes the nearby part of the third. There is no deformation. Dilations, Gaussian and
-anchor are in voxels, so severity depends on the voxel size. Unlike the original it is seeded.
+one of them was; the cerebellum grows only into what they freed and, shrunk, is pasted over what lies there. Where a
+scheme does not name the fourth ventricle, the rule also takes the nearby part of the third. There is no deformation.
+Dilations, Gaussian and anchor are in voxels, so severity depends on the voxel size. Unlike the original it is seeded.
 """
 
 from typing import Annotated
@@ -65,7 +65,7 @@ def morph(
     )
     scale, filler = draw_scale(config, rng), scheme.group("external_csf")[0]
     fourth = fourth_ventricle(labels, scheme, config.fourth_ventricle_dilations)
-    out = _thinned(labels, stem, fourth, scale, filler)
+    out = thinned(labels, stem, fourth, scale, filler)
     freed = (stem | fourth) & (out == filler)
     grown = regrown(out, cerebellum, freed, config)
     whole = cerebellum | (grown != out)
@@ -143,8 +143,19 @@ def regrown(labels: np.ndarray, cerebellum: np.ndarray, freed: np.ndarray, confi
     return out
 
 
-def _thinned(labels: np.ndarray, stem: np.ndarray, fourth: np.ndarray, scale: float, filler: int) -> np.ndarray:
-    """Scale each slice of brainstem and fourth ventricle about the brainstem's axis; freed space becomes `filler`."""
+def thinned(labels: np.ndarray, stem: np.ndarray, fourth: np.ndarray, scale: float, filler: int) -> np.ndarray:
+    """Scale each slice of brainstem and fourth ventricle about the brainstem's axis; freed space becomes `filler`.
+
+    Args:
+        labels: (I, J, K) integers in RAS orientation; not changed.
+        stem: (I, J, K) bool, not empty.
+        fourth: (I, J, K) bool.
+        scale: s, of width and depth.
+        filler: label of the freed space.
+
+    Returns:
+        The edited map; only voxels of `stem` and `fourth` change.
+    """
     inward = 1.0 / scale
     slope_x, slope_y = axis_slopes(stem)
     # A slice at height z is scaled about centre + slope z: scaling in x and y, and the shear that keeps the tilt.

@@ -12,6 +12,7 @@ from pathosynth.morphing import Morphed
 from pathosynth.morphing.plan import Plan
 from pathosynth.morphing.reshape import reshape
 from pathosynth.runs.config import Config
+from pathosynth.runs.errors import InputError
 
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
@@ -36,6 +37,32 @@ class Payment(Config):
     """How much more easily the sulci are drained than the rest of the external CSF."""
     ell_mm: Annotated[float, pydantic.Field(gt=0, le=100)] = 12.0
     """How far the displacement spreads into the external CSF before it is taken up."""
+
+
+def exactly_one(config: Config, names: tuple[str, ...]) -> str:
+    """Name of the one target that is given.
+
+    Raises:
+        ValueError: none or several are; as a pydantic validator wants it.
+    """
+    given = [name for name in names if getattr(config, name) is not None]
+    if len(given) != 1:
+        raise ValueError(f"give exactly one of {', '.join(names)}; found {' and '.join(given) or 'none'}")
+    return given[0]
+
+
+def needed_age(config: Config) -> float:
+    """Age in weeks of a config that cannot do without it.
+
+    Raises:
+        InputError: none is known.
+    """
+    age: float | None = getattr(config, "age_weeks", None)
+    if age is None:
+        raise InputError(
+            "This severity depends on the age, which is not known. Give --set age_weeks=28, or a case table with ages."
+        )
+    return age
 
 
 def tissue_folds(config: Config, scheme: LabelScheme, *, leave_out: tuple[str, ...] = ()) -> dict[int, float]:
