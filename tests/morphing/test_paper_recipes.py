@@ -104,19 +104,20 @@ def test_a_ball_becomes_the_ball_divided(points, balls, divisor, forward):
     after = morph(cerebellar, balls, divisor=divisor, forward_voxels=forward).labels
     fixed = np.array([0.0, BALL[1] + RADIUS + forward, 0.0])
     smaller = ball(points, fixed + (np.array(BALL) - fixed) / divisor, RADIUS / divisor)
-    assert agrees_away_from_the_border(after == CEREBELLUM, np.maximum(smaller, ball(points, BALL, RADIUS)))
-    if forward == 0:
-        fold = (after == CEREBELLUM).sum() / (balls == CEREBELLUM).sum()
-        assert fold == pytest.approx(divisor**-3, rel=0.03)
+    assert agrees_away_from_the_border(after == CEREBELLUM, smaller)
+    fold = (after == CEREBELLUM).sum() / (balls == CEREBELLUM).sum()
+    assert fold == pytest.approx(divisor**-3, rel=0.03)
     assert measure.contact_faces(after == CEREBELLUM, after == STEM) > 0
 
 
 def test_what_the_cerebellum_frees_is_external_csf_and_nothing_else_changes(brain):
     after = morph(cerebellar, brain, divisor=1.5).labels
-    changed = after != brain
-    assert changed.sum() > 300
-    assert np.all(brain[changed] == CEREBELLUM)
-    assert np.all(after[changed] == CSF)
+    freed = (brain == CEREBELLUM) & (after != CEREBELLUM)
+    taken = (brain != CEREBELLUM) & (after == CEREBELLUM)
+    assert freed.sum() > 300
+    assert np.all(after[freed] == CSF)
+    np.testing.assert_array_equal(after[~freed & ~taken], brain[~freed & ~taken])
+    assert taken.sum() < 0.1 * (brain == STEM).sum()
 
 
 def test_voxels_at_the_faces_of_the_array_are_sampled_too():
@@ -139,7 +140,9 @@ def test_contact_point_is_the_middle_of_the_shared_face_or_of_the_nearest_one():
 @pytest.mark.parametrize("scale", [0.8, 0.55])
 def test_a_tilted_brainstem_gets_thinner_and_keeps_height_tilt_and_place(points, tilted, scale):
     stem = tilted == STEM
-    after = morph(pontocerebellar, tilted, scale=scale).labels == STEM
+    thin = pontocerebellar.thinned(tilted, stem, np.zeros_like(stem), scale, CSF)
+    after = thin == STEM
+    np.testing.assert_array_equal(thin == CSF, (tilted == CSF) | (stem & ~after))
     inside = np.abs(points[2]) <= 20
     in_plane = (section(points, scale) - 1) * 7 * scale
     assert agrees_away_from_the_border(after[inside], in_plane[inside])
@@ -160,9 +163,10 @@ def test_slopes_are_those_of_the_axis(tilted):
 def test_only_the_hindbrain_changes_and_freed_space_is_external_csf(tilted):
     after = morph(pontocerebellar, tilted, scale=0.6).labels
     changed = after != tilted
-    assert set(np.unique(tilted[changed])) == {VENTRICLE, CEREBELLUM, STEM}
-    kept_or_freed = np.isin(after, (VENTRICLE, CEREBELLUM, STEM, CSF))
-    assert kept_or_freed[changed].all()
+    hindbrain = np.isin(tilted, (VENTRICLE, CEREBELLUM, STEM))
+    assert changed[hindbrain].sum() > 3000
+    assert np.all(after[changed & ~hindbrain] == CEREBELLUM)
+    assert np.isin(after[changed], (VENTRICLE, CEREBELLUM, STEM, CSF)).all()
     above = np.s_[:, :, 55:]
     np.testing.assert_array_equal(after[above], tilted[above], "a ventricle far from the hindbrain has changed")
     assert 0 < (after == CEREBELLUM).sum() < 0.35 * (tilted == CEREBELLUM).sum()
@@ -287,12 +291,17 @@ def test_a_structure_of_a_few_voxels_is_not_made_to_vanish():
 @pytest.mark.real_data
 @pytest.mark.slow
 def test_healthy_fetal_atlases(real_data):
-    """Half a cerebellum still touches the brainstem, which stays in one piece, in every atlas."""
+    """Half a cerebellum still touches the brainstem, which has no more pieces than before, in every atlas."""
     paths = sorted((real_data / "fetal_healthy").glob("*_dseg.nii.gz"))
     assert paths
     for path in paths:
         labels = read_labels(path, KCL8).array
-        half = morph(cerebellar, labels, divisor=1.26).labels
-        assert measure.contact_faces(half == CEREBELLUM, half == STEM) > 100, path.name
-        for after in (half, morph(pontocerebellar, labels, scale=0.75).labels):
-            assert cc3d.connected_components(after == STEM, connectivity=26).max() == 1, path.name
+        pieces, faces = stem_pieces(labels), measure.contact_faces(labels == CEREBELLUM, labels == STEM)
+        half = morph(cerebellar, labels, divisor=2 ** (1 / 3)).labels
+        assert (half == CEREBELLUM).sum() == pytest.approx((labels == CEREBELLUM).sum() / 2, rel=0.05), path.name
+        assert measure.contact_faces(half == CEREBELLUM, half == STEM) > 0.7 * faces, path.name
+        assert stem_pieces(half) <= pieces, path.name
+
+
+def stem_pieces(labels):
+    return cc3d.connected_components(labels == STEM, connectivity=26).max()

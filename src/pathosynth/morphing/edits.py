@@ -1,4 +1,4 @@
-"""Edits of a label map that resample one structure and leave all others in place, as the first paper's recipes do.
+"""Edits of a label map that resample one structure and move nothing else, as the first paper's recipes do.
 
 Voxels are copied by nearest neighbour, so every value moves as it is: left and right stay apart. Lengths are in voxels.
 """
@@ -56,7 +56,7 @@ def shrink_to_contact(
 ) -> np.ndarray:
     """Scale a structure by 1 / `divisor` about the point where it meets another one.
 
-    It is painted only where it was, so that all other labels stay; what of it would come to lie elsewhere is cut off.
+    It is pasted over whatever lies there, but not over background.
 
     Args:
         labels: (I, J, K) integers in RAS orientation; not changed.
@@ -73,15 +73,16 @@ def shrink_to_contact(
         MorphError: nothing is left of the structure.
     """
     fixed = contact_point(structure, other) + np.array([0.0, forward_voxels, 0.0])
-    box = measure.bounding_box(structure)
-    inner = structure[box]
-    moved = resampled(np.where(inner, labels[box], 0), divisor * np.eye(3), fixed - [side.start for side in box])
-    if not moved[inner].any():
+    box = measure.bounding_box(labels > 0)
+    head, inner = labels[box], structure[box]
+    moved = resampled(np.where(inner, head, 0), divisor * np.eye(3), fixed - [side.start for side in box])
+    pasted = (moved > 0) & (head > 0)
+    if not pasted.any():
         raise MorphError(
             f"Divided by {divisor:g}, nothing is left of the structure's {inner.sum()} voxels. Use a smaller divisor."
         )
     out = labels.copy()
-    out[box][inner] = np.where(moved > 0, moved, filler)[inner]
+    out[box] = np.where(pasted, moved, np.where(inner, filler, head))
     return out
 
 
