@@ -187,12 +187,11 @@ def _draw_kind(kind: Kind, parents: Sequence[str], run_seed: int) -> list[tuple[
 
 
 def pick(pool: Pool, names: Sequence[str], quantiles: Sequence[float]) -> set[str]:
-    """Pathologies of one patient: how many from the first quantile, which from the others, then what they require."""
+    """Pathologies of one patient: how many from the first quantile, which from the others, then what these require."""
     number = sum(quantiles[0] < probability for probability in pool.at_least)
     found: list[str] = []
     for quantile in quantiles[1 : number + 1]:
-        present = pool.with_required(found)
-        possible = [name for name in names if name not in present and pool.allows([*found, name])]
+        possible = [name for name in names if name not in found and pool.allows([*found, name])]
         if not possible:
             break
         found.append(possible[int(quantile * len(possible))])

@@ -1,11 +1,12 @@
 """Several pathologies in one brain: put in one after the other, measured together, corrected where they drifted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pathosynth.data import norms
 from pathosynth.data.cases import Case
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Volume
@@ -13,7 +14,7 @@ from pathosynth.morphing.compose import compose
 from pathosynth.morphing.morphed import Morphed
 from pathosynth.pathologies import PATHOLOGIES
 from pathosynth.runs.config import Config, build_config
-from pathosynth.runs.errors import ConfigError, MorphError
+from pathosynth.runs.errors import ConfigError, InputError, MorphError
 from pathosynth.runs.seeds import numpy_generator
 from pathosynth.stages.cohort import Asked
 
@@ -96,6 +97,21 @@ def severity(labels: Volume, scheme: LabelScheme, pathologies: Sequence[str]) ->
     """What the pathologies measure on a label map in RAS orientation, together; what cannot be measured is left out."""
     found = {name: value for pathology in pathologies for name, value in _measured(labels, scheme, pathology).items()}
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+
+
+def z_scores(severity: Mapping[str, float], age_weeks: float | None) -> tuple[dict[str, float], list[str]]:
+    """How far a severity is from normal for the age, and warnings: nothing without an age or outside a curve's ages."""
+    found: dict[str, float] = {}
+    missing: list[str] = []
+    if age_weeks is None:
+        return {}, []
+    for measure, value in severity.items():
+        try:
+            found |= norms.z_scores({measure: value}, age_weeks)
+        except InputError:
+            missing.append(measure)
+    told = f"no z-score at {age_weeks:g} weeks, outside the normal curve, of {', '.join(missing)}"
+    return found, [told] if missing else []
 
 
 def _step(asked: Asked, case: Case) -> Step:

@@ -79,7 +79,7 @@ class Made:
         asked: pathologies with the settings of the draw that was met.
         labels: in RAS orientation.
         morphed: displacement and report.
-        severity: measured on the labels.
+        severity: measured on the labels, with z-scores where the age is known.
         refused: why earlier draws were not met.
     """
 
@@ -150,7 +150,9 @@ def make(variant: Variant, parent: Volume, scheme: LabelScheme, recipe: Recipe) 
             continue
         labels = parent.with_array(morphed.labels)
         severity = composition.severity(labels, scheme, [step.pathology for step in steps])
-        return Made(asked, labels, morphed, severity, tuple(refused))
+        scores, warnings = composition.z_scores(severity, variant.parent.age_weeks)
+        morphed.report["warnings"] += warnings
+        return Made(asked, labels, morphed, severity | scores, tuple(refused))
     if recipe.max_draws == 1:
         raise MorphError(refused[0])
     reasons = "; ".join(f"{number} x {reason}" for reason, number in Counter(refused).items())
