@@ -14,32 +14,48 @@ def preview(
     common: Talk,
     *,
     source: o.Input,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write: .png, with --mesh .html.")],
     scheme: o.Scheme = "",
     parents: o.Parents = None,
     contrast: Annotated[str, typer.Option("--contrast", help="Image to show, e.g. T2w; the first by default.")] = "",
+    mesh: Annotated[bool, typer.Option("--mesh", help="An HTML page of rotating surfaces and displacements.")] = False,
     most: Annotated[int, typer.Option("--most", min=1, help="Cases drawn at most.")] = 8,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the PNG.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Draw a montage: three planes through the ventricles of every case, with label outlines."""
-    from pathosynth.runs.errors import ConfigError
-    from pathosynth.stages import inputs, preview
+    """Draw a montage of every case, three planes with label outlines; with --mesh, surfaces that turn in a browser."""
+    from pathosynth.stages import inputs
 
-    if output.suffix.lower() != ".png" or (output.exists() and not overwrite):
-        raise ConfigError(
-            f"--output {output}: expected the name of a new .png file. Choose another, or give --overwrite."
-        )
+    _check_new(output, ".html" if mesh else ".png", overwrite)
     known = inputs.read_input(parents, scheme) if parents else []
     cases = inputs.read_input(source, scheme)
-    preview.preview(cases, output, parents=known, contrast=contrast, most=most)
-    show({"output": str(output), "cases": min(most, len(cases))}, common, str(output))
+    drawn = {"output": str(output), "cases": min(most, len(cases))}
+    if not mesh:
+        from pathosynth.stages import preview
+
+        preview.preview(cases, output, parents=known, contrast=contrast, most=most)
+        show(drawn, common, str(output))
+        return
+    from pathosynth.stages.mesh_view import mesh_view
+
+    megabytes, notes = mesh_view(cases, output, parents=known, most=most)
+    text = "\n".join([f"{output} ({megabytes:.1f} MB)", *notes])
+    show(drawn | {"megabytes": round(megabytes, 3), "notes": notes}, common, text)
+
+
+def _check_new(output: Path, suffix: str, overwrite: bool) -> None:
+    from pathosynth.runs.errors import ConfigError
+
+    if output.suffix.lower() != suffix or (output.exists() and not overwrite):
+        raise ConfigError(
+            f"--output {output}: expected the name of a new {suffix} file. Choose another, or give --overwrite."
+        )
 
 
 @command("list", "Look")
 def listed(
     common: Talk,
     *,
-    what: Annotated[str, typer.Argument(metavar="models|schemes|pathologies|generators|checks|formats")],
+    what: Annotated[str, typer.Argument(metavar="models|schemes|pathologies|recipes|generators|checks|formats")],
 ) -> None:
     """Show what there is of one kind, with its settings (in --json and with -v)."""
     from pathosynth.stages import catalogue
