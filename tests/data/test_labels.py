@@ -24,26 +24,32 @@ PROTANOPIA = np.array(
 
 
 def test_the_promised_schemes_ship() -> None:
-    assert {"aseg", "drawem9", "feta", "fetal4", "kcl8", "synthseg"} <= set(scheme_names())
-    assert {s.name: len(s.labels) for s in SCHEMES if s.name in ("feta", "kcl8", "drawem9", "fetal4", "synthseg")} == {
-        "feta": 7, "kcl8": 8, "drawem9": 9, "fetal4": 3, "synthseg": 32,
-    }  # fmt: skip
+    promised = {"feta": 7, "kcl8": 8, "drawem9": 9, "fetal4": 3, "synthseg": 32, "synthsegfull": 53, "neuromorph": 144}
+    assert {*promised, "aseg"} <= set(scheme_names())
+    assert {scheme.name: len(scheme.labels) for scheme in SCHEMES if scheme.name in promised} == promised
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
 def test_head_is_csf_plus_tissue(scheme: LabelScheme) -> None:
-    """Inside the skull there is tissue, CSF, ventricle and choroid plexus; tissue holds no CSF; groups lie inside."""
+    """Inside the skull there is tissue, CSF, ventricle and choroid plexus; tissue holds no CSF; groups lie inside.
+
+    A scheme that names what lies beyond the skull names all of it.
+    """
     inside = set(scheme.group("intracranial"))
     tissue = set(scheme.group("tissue"))
-    parts = {name: set(scheme.group(name)) for name in scheme.groups if name not in ("intracranial", "tissue")}
+    whole = ("intracranial", "tissue", "extracranial")
+    parts = {name: set(scheme.group(name)) for name in scheme.groups if name not in whole}
+    plexus = parts.get("choroid_plexus", set())
     for name, members in parts.items():
         assert members <= inside, name
-        if name.endswith(("ventricle", "ventricles", "csf")):
+        if name.endswith(("ventricle", "ventricles", "csf", "horn", "horns")):
             assert not members & tissue, name
-            assert all(scheme[value].tissue == "csf" for value in members), name
+            assert all(scheme[value].tissue == "csf" for value in members - plexus), name
     fluid = {value for value in inside if scheme[value].tissue == "csf"}
-    assert inside == tissue | fluid | parts.get("choroid_plexus", set())
-    assert not tissue & fluid
+    assert inside == tissue | fluid | plexus
+    assert not tissue & (fluid | plexus)
+    if scheme.has("extracranial"):
+        assert set(scheme.group("extracranial")) == set(scheme.values) - inside
 
 
 @pytest.mark.parametrize("scheme", [s for s in SCHEMES if s.has("lateral_ventricles")], ids=lambda scheme: scheme.name)
@@ -52,8 +58,19 @@ def test_ventricles_are_the_sum_of_their_parts(scheme: LabelScheme) -> None:
     assert left | right == set(scheme.group("lateral_ventricles"))
     assert {scheme[value].partner for value in left} == right
     assert all(scheme[value].name.startswith("left_") for value in left)
-    middle = set(scheme.group("third_ventricle")) | set(scheme.group("fourth_ventricle")) | ({72} & set(scheme.values))
-    assert left | right | middle == set(scheme.group("ventricles"))
+    middle = set(scheme.group("third_ventricle")) | set(scheme.group("fourth_ventricle"))
+    fifth = {label.value for label in scheme.labels if label.name == "fifth_ventricle"}
+    assert left | right | middle | fifth == set(scheme.group("ventricles"))
+
+
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if s.has("lateral_ventricles")], ids=lambda scheme: scheme.name)
+def test_inferior_horns_are_parts_of_their_lateral_ventricle(scheme: LabelScheme) -> None:
+    horns = {side: set(scheme.group(f"{side}_inferior_horn")) for side in ("left", "right")}
+    assert horns["left"] | horns["right"] == set(scheme.group("inferior_horns"))
+    assert {scheme[value].partner for value in horns["left"]} == horns["right"]
+    for side, members in horns.items():
+        assert members < set(scheme.group(f"{side}_lateral_ventricle"))
+        assert all("inferior" in scheme[value].name for value in members)
 
 
 def test_numbers_are_those_of_the_published_tables() -> None:
@@ -65,6 +82,12 @@ def test_numbers_are_those_of_the_published_tables() -> None:
                  85: "optic_chiasm", 253: "corpus_callosum_central"},
         "feta": {1: "external_csf", 2: "cortical_grey_matter", 3: "white_matter", 4: "ventricular_csf", 5: "cerebellum",
                  6: "deep_grey_matter", 7: "brainstem"},
+        "synthsegfull": {25: "left_white_matter_lesion", 137: "left_inferior_choroid_plexus", 506: "eyeballs",
+                         163: "right_choroid_plexus", 515: "cortical_bone", 512: "spinal_cord", 5:
+                         "left_inferior_lateral_ventricle", 58: "right_accumbens"},
+        "neuromorph": {51: "right_lateral_ventricle", 50: "left_inferior_lateral_ventricle", 4: "third_ventricle",
+                       11: "fourth_ventricle", 39: "left_cerebellum_cortex", 207: "left_transverse_temporal_gyrus",
+                       100: "right_anterior_cingulate_gyrus", 72: "vermis_lobules_6_7", 46: "external_csf"},
         "drawem9": {1: "external_csf", 4: "intracranial_background", 5: "ventricular_csf", 9: "hippocampus_amygdala"},
     }  # fmt: skip
     for name, labels in published.items():
@@ -91,11 +114,17 @@ def test_remapping_is_complete_and_keeps_tissue_classes(scheme: LabelScheme, tar
 
 
 def test_chained_remapping_equals_the_direct_one() -> None:
-    """drawem9 and aseg reach feta over kcl8 as they do directly; aseg reaches kcl8 over synthseg, oddities aside."""
-    for name in ("drawem9", "aseg", "synthseg"):
+    """All reach feta over kcl8 as they do directly; aseg reaches kcl8 over synthseg, oddities aside."""
+    for name in ("drawem9", "aseg", "synthseg", "synthsegfull", "neuromorph"):
         scheme, kcl8 = load_scheme(name), load_scheme("kcl8")
         over = {value: kcl8.to["feta"].get(step, 0) for value, step in scheme.to["kcl8"].items()}
         assert over == scheme.to["feta"]
+    for name in ("synthsegfull", "neuromorph"):
+        scheme, aseg = load_scheme(name), load_scheme("aseg")
+        for target in ("synthseg", "kcl8"):
+            over = {value: aseg.to[target].get(step, 0) for value, step in scheme.to["aseg"].items()}
+            sides = {value for value in over if over[value] != scheme.to[target][value]}
+            assert sides == ({57} if (name, target) == ("synthsegfull", "synthseg") else set())
     aseg, synthseg = load_scheme("aseg"), load_scheme("synthseg")
     over = {value: synthseg.to["kcl8"][step] for value, step in aseg.to["synthseg"].items()}
     assert {value for value in over if over[value] != aseg.to["kcl8"][value]} == {85, 251, 252, 253, 254, 255}
@@ -144,6 +173,14 @@ def test_remap_policies() -> None:
     assert remap_labels(labels, {1: 255, 300: 1, 7: 1}, others="error").dtype == np.uint8
     with pytest.raises(InputError, match=r"\[7, 300\]"):
         remap_labels(labels, {1: 5}, others="error")
+
+
+def test_labels_outside_the_skull_are_taken_out_by_a_remapping_to_zero() -> None:
+    full = load_scheme("synthsegfull")
+    values = np.array([[0, *full.values]])
+    mapped = remap_labels(values, full.to["synthseg"], others="error")
+    np.testing.assert_array_equal(mapped == 0, ~full.mask(values, "intracranial"))
+    check_values(mapped, load_scheme("synthseg"))
 
 
 def test_unknown_values_are_counted_and_named() -> None:
