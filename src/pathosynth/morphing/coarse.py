@@ -117,8 +117,8 @@ def refine(displacement: np.ndarray, factors: tuple[int, int, int], blocks: tupl
     """
     ends = [(f * part.start, f * part.stop) for f, part in zip(factors, blocks, strict=True)]
     out = np.empty((3, *(b - a for a, b in ends)), np.float32)
-    origin = (ends[0][0], ends[1][0], ends[2][0])
-    by_rows(lambda a, b: _refine(displacement, factors, origin, out, a, b), out.shape[1], out[0, 0].size)
+    first = (blocks[0].start, blocks[1].start, blocks[2].start)
+    by_rows(lambda a, b: _refine(displacement, factors, first, out, a, b), out.shape[1], out[0, 0].size)
     return out
 
 
@@ -175,24 +175,30 @@ def _between(voxel: int, factor: int, size: int) -> tuple[int, int, np.float32]:
 def _refine(
     displacement: np.ndarray,
     factors: tuple[int, int, int],
-    origin: tuple[int, int, int],
+    first: tuple[int, int, int],
     out: np.ndarray,
     start: int,
     stop: int,
 ) -> None:
-    """Fill planes of voxels: a row of blocks is blended across both other axes, then stretched along the third."""
-    shape, one = displacement.shape, np.float32(1)
-    row = np.empty((3, shape[2]), np.float32)
+    """Fill planes of voxels, starting at block `first`: a row of blocks is blended across, then stretched along."""
+    shape, one, factor = displacement.shape, np.float32(1), factors[2]
+    row = np.empty(shape[2] + 2, np.float32)  # one block more at both ends
+    blocks = out.shape[3] // factor
     for i in range(start, stop):
-        x, x2, a = _between(i + origin[0], factors[0], shape[0])
+        x, x2, a = _between(i + first[0] * factors[0], factors[0], shape[0])
         for j in range(out.shape[2]):
-            y, y2, b = _between(j + origin[1], factors[1], shape[1])
-            for k in range(shape[2]):
-                for axis in range(3):
-                    near = (one - b) * displacement[x, y, k, axis] + b * displacement[x, y2, k, axis]
-                    far = (one - b) * displacement[x2, y, k, axis] + b * displacement[x2, y2, k, axis]
-                    row[axis, k] = ((one - a) * near + a * far) * np.float32(factors[axis])
-            for k in range(out.shape[3]):
-                z, z2, c = _between(k + origin[2], factors[2], shape[2])
-                for axis in range(3):
-                    out[axis, i, j, k] = (one - c) * row[axis, z] + c * row[axis, z2]
+            y, y2, b = _between(j + first[1] * factors[1], factors[1], shape[1])
+            for axis in range(3):
+                size = np.float32(factors[axis])
+                corner = (size * (one - a) * (one - b), size * (one - a) * b, size * a * (one - b), size * a * b)
+                for k in range(shape[2]):
+                    near = corner[0] * displacement[x, y, k, axis] + corner[1] * displacement[x, y2, k, axis]
+                    far = corner[2] * displacement[x2, y, k, axis] + corner[3] * displacement[x2, y2, k, axis]
+                    row[k + 1] = near + far
+                row[0], row[-1] = row[1], row[-2]
+                for part in range(factor):
+                    offset = np.float32((part + 0.5) / factor - 0.5)
+                    here, side = first[2] + 1, first[2] + (2 if offset > 0 else 0)
+                    for k in range(blocks):
+                        change = row[side + k] - row[here + k]
+                        out[axis, i, j, k * factor + part] = row[here + k] + abs(offset) * change

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse.csgraph as csgraph
 
-from pathosynth.morphing.measure import touches
+from pathosynth.morphing.counting import contact_matrix, facing, label_counts
 from pathosynth.morphing.topology import flip_keeps_topology, neighbours, parity
 from pathosynth.morphing.warp import label_weights
 
@@ -45,15 +45,16 @@ def flip_to_counts(
         frozen: classes no voxel of which may change.
     """
     out = np.ascontiguousarray(np.pad(classes, 1))  # written through its flat view
-    size = int(classes.max()) + 1
-    surplus = {index: int((classes == index).sum()) - wanted for index, wanted in counts.items()}
+    size = max([int(classes.max()), *counts]) + 1
+    now = label_counts(classes, size)
+    surplus = {index: int(now[index]) - wanted for index, wanted in counts.items()}
     flips = dict.fromkeys(range(size), 0)
     for giver, taker, amount in _transfers(classes, surplus, slack, frozen):
         moved = _transfer(out, source, displacement, giver, taker, amount)
         flips[giver] += moved
         flips[taker] += moved
     inner = out[1:-1, 1:-1, 1:-1]
-    found = np.bincount(inner.ravel(), minlength=size)
+    found = label_counts(inner, size)
     missing = {index: int(wanted - found[index]) for index, wanted in counts.items()}
     return Exact(np.ascontiguousarray(inner), flips, missing)
 
@@ -62,9 +63,9 @@ def _transfers(
     classes: np.ndarray, surplus: dict[int, int], slack: tuple[int, ...], frozen: tuple[int, ...]
 ) -> list[tuple[int, int, int]]:
     """Voxels to pass between touching classes, (giver, taker, voxels), so that every surplus becomes 0."""
-    graph = _contacts(classes, closed=frozen if 0 in surplus else (0, *frozen))
-    _, previous = csgraph.shortest_path(graph, directed=False, return_predecessors=True)
-    distance = csgraph.shortest_path(graph, directed=False)
+    size = max([int(classes.max()), *surplus]) + 1
+    graph = _contacts(classes, size, closed=frozen if 0 in surplus else (0, *frozen))
+    distance, previous = csgraph.shortest_path(graph, directed=False, return_predecessors=True)
     left, net = dict(surplus), dict[tuple[int, int], int]()
     for giver in sorted(left, key=lambda index: -abs(left[index])):
         while left[giver]:
@@ -95,18 +96,10 @@ def _directed(net: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
     return [(a, b, n) if n > 0 else (b, a, -n) for (a, b), n in pairs.items() if n]
 
 
-def _contacts(classes: np.ndarray, *, closed: tuple[int, ...]) -> np.ndarray:
+def _contacts(classes: np.ndarray, size: int, *, closed: tuple[int, ...]) -> np.ndarray:
     """Cost of passing voxels between two classes: one over their shared faces; 0 means they do not touch."""
-    size = int(classes.max()) + 1
     cost = np.zeros((size, size))
-    counted = np.zeros((size, size), np.int64)
-    for axis in range(3):
-        moved = np.moveaxis(classes, axis, 0)
-        a, b = moved[:-1].ravel(), moved[1:].ravel()
-        differ = a != b
-        pair = a[differ].astype(np.int64) * size + b[differ]
-        counted += np.bincount(pair, minlength=size * size).reshape(size, size)
-    counted += counted.T
+    counted = contact_matrix(classes, size)
     counted[list(closed)], counted[:, list(closed)] = 0, 0
     touching = counted > 0
     cost[touching] = 1.0 / counted[touching]
@@ -119,8 +112,7 @@ def _transfer(
     """Move up to `amount` voxels from one class to a touching one, in place. Returns how many moved."""
     moved = 0
     for _ in range(_ROUNDS):
-        giving = padded == giver
-        candidates = np.flatnonzero(giving & touches(padded == taker))
+        candidates = facing(padded, giver, taker)
         order = np.argsort(_certainty(padded, source, displacement, candidates, giver, taker), kind="stable")
         candidates = candidates[order[: _SPARE * (amount - moved) + _SPARE]]
         chosen = candidates[flip_keeps_topology(padded, candidates, taker)][: amount - moved]

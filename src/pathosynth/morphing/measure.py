@@ -12,6 +12,8 @@ import scipy.ndimage as ndi
 
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
+from pathosynth.morphing.counting import contact_matrix, label_counts, piece_sizes
+from pathosynth.morphing.threads import thread_count
 
 Box = tuple[slice, slice, slice]
 
@@ -22,7 +24,7 @@ SIX = ndi.generate_binary_structure(3, 1)
 def volumes_ml(labels: np.ndarray, spacing_mm: Spacing) -> dict[int, float]:
     """Volume of every label that occurs, background left out."""
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    counts = np.bincount(labels.ravel())
+    counts = label_counts(labels)
     return {value: float(n) * voxel_ml for value, n in enumerate(counts) if n and value}
 
 
@@ -92,7 +94,7 @@ def atrial_widths_mm(ventricles: np.ndarray, midline: float, spacing_mm: Spacing
         return 0.0, 0.0
     box = bounding_box(ventricles, 1)
     mask = np.ascontiguousarray(ventricles[box])
-    distance = edt.edt(mask, anisotropy=spacing_mm, parallel=1)
+    distance = edt.edt(mask, anisotropy=spacing_mm, parallel=thread_count())
     along = np.flatnonzero(mask.any(axis=(0, 2)))
     posterior = distance[:, np.arange(mask.shape[1]) < (along[0] + along[-1]) / 2]
     left = np.arange(mask.shape[0]) + box[0].start < midline
@@ -110,12 +112,8 @@ def touches(mask: np.ndarray) -> np.ndarray:
 
 
 def contact_faces(first: np.ndarray, second: np.ndarray) -> int:
-    """Number of voxel faces that the two masks share."""
-    total = 0
-    for axis in range(3):
-        a, b = np.moveaxis(first, axis, 0), np.moveaxis(second, axis, 0)
-        total += int((a[:-1] & b[1:]).sum()) + int((b[:-1] & a[1:]).sum())
-    return total
+    """Number of voxel faces that two masks without a common voxel share."""
+    return int(contact_matrix(first.astype(np.uint8) + 2 * second.astype(np.uint8), 4)[1, 2])
 
 
 def component_counts(labels: np.ndarray, connectivity: int = 26) -> dict[int, int]:
@@ -129,11 +127,8 @@ def labelled_pieces(labels: np.ndarray, connectivity: int) -> tuple[np.ndarray, 
 
     Piece 0 is the background, label 0.
     """
-    pieces = np.asarray(cc3d.connected_components(labels, connectivity=connectivity))  # type: ignore[call-overload]
-    sizes = np.bincount(pieces.ravel())
-    owner = np.zeros(len(sizes), labels.dtype)
-    owner[pieces.ravel()] = labels.ravel()
-    return pieces, owner, sizes
+    pieces, count = cc3d.connected_components(labels, connectivity=connectivity, return_N=True)  # type: ignore[call-overload]
+    return pieces, *piece_sizes(pieces, labels, count + 1)
 
 
 def mantle_mm(cortex: np.ndarray, outside: np.ndarray, ventricles: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
@@ -152,7 +147,7 @@ def mantle_mm(cortex: np.ndarray, outside: np.ndarray, ventricles: np.ndarray, s
     if not surface.any() or not ventricles.any():
         return np.empty(0)
     box = bounding_box(surface | ventricles)
-    distance = edt.edt(np.ascontiguousarray(~ventricles[box]), anisotropy=spacing_mm, parallel=1)
+    distance = edt.edt(np.ascontiguousarray(~ventricles[box]), anisotropy=spacing_mm, parallel=thread_count())
     return np.asarray(distance[surface[box]], float)
 
 

@@ -19,7 +19,7 @@ from pathosynth.morphing.measure import bounding_box
 from pathosynth.morphing.threads import by_rows
 
 _JACOBI_WEIGHT = 0.8  # near 6/7, the best damping of the highest frequencies of the seven-point operator
-_COARSEST = 250  # unknowns below which a dense inverse is cheaper than another level
+_COARSEST = 100  # unknowns below which a dense inverse is cheaper than another level
 _MOST_LEVELS = 12
 _REGULARISATION = 1e-7  # of the mean diagonal, keeps the coarsest matrix invertible when c = 0 everywhere
 
@@ -89,7 +89,7 @@ class Solution:
 
 
 def build_levels(mask: np.ndarray, spacing: tuple[float, float, float]) -> tuple[Level, ...]:
-    """Grids from the voxels of `mask` down to a few hundred unknowns.
+    """Grids from the voxels of `mask` down to a hundred unknowns.
 
     Args:
         mask: (I, J, K) bool, where (1) holds; unknowns are numbered in C order.

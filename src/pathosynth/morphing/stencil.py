@@ -191,13 +191,10 @@ def interpolate(coarse: np.ndarray, share: np.ndarray, fine: np.ndarray, start: 
 def mean_flux(w: np.ndarray, p: np.ndarray, cells: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
     """-w grad p of cells `start` to `stop`, the mean of both faces along each axis; `cells` are flat numbers."""
     size = p.shape[2]
-    step = (p.shape[1] * size, size, 1)
-    flat = p.ravel()
-    for n in range(start, stop):
-        cell = cells[n]
-        for axis in range(3):
-            faces = w[axis].ravel()
-            after, before = cell + step[axis], cell - step[axis]
-            out[n, axis] = -0.5 * (
-                faces[cell] * (flat[cell] - flat[before]) + faces[after] * (flat[after] - flat[cell])
-            )
+    step, flat = (p.shape[1] * size, size, 1), p.ravel()
+    for axis in range(3):
+        faces, hop = w[axis].ravel(), step[axis]
+        for n in range(start, stop):
+            cell = cells[n]
+            before, after = flat[cell] - flat[cell - hop], flat[cell + hop] - flat[cell]
+            out[n, axis] = -0.5 * (faces[cell] * before + faces[cell + hop] * after)

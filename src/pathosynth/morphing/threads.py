@@ -40,10 +40,10 @@ def by_rows(work: Callable[[int, int], PartT], rows: int, row_size: int = 1) -> 
     done: list[PartT | None] = [None] * _PARTS
 
     def share(thread: int) -> None:
-        for part in range(thread, _PARTS, _threads()):
+        for part in range(thread, _PARTS, thread_count()):
             done[part] = work(ends[part], ends[part + 1])
 
-    others = [_pool(os.getpid()).submit(share, thread) for thread in range(1, _threads())]
+    others = [_pool(os.getpid()).submit(share, thread) for thread in range(1, thread_count())]
     share(0)
     for other in others:
         other.result()
@@ -51,8 +51,8 @@ def by_rows(work: Callable[[int, int], PartT], rows: int, row_size: int = 1) -> 
 
 
 @functools.cache
-def _threads() -> int:
-    """Threads of this process: one in a worker process, whose siblings have the other cores."""
+def thread_count() -> int:
+    """Threads this process may use: one in a worker process, whose siblings have the other cores."""
     if multiprocessing.parent_process() is not None:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -62,4 +62,4 @@ def _threads() -> int:
 @functools.cache
 def _pool(process: int) -> ThreadPoolExecutor:
     """The threads of one process; a forked child has none of its parent's and starts its own."""
-    return ThreadPoolExecutor(_threads(), "morphing")
+    return ThreadPoolExecutor(thread_count(), "morphing")

@@ -4,14 +4,23 @@ import numpy as np
 import scipy.ndimage as ndi
 
 from pathosynth.morphing.measure import bounding_box, labelled_pieces
+from pathosynth.morphing.threads import compiled
 
 _OFFSETS = np.array([o for o in np.ndindex(3, 3, 3) if o != (1, 1, 1)]) - 1
 _CITY_BLOCK = np.abs(_OFFSETS).sum(axis=1)
 _FACE = _CITY_BLOCK == 1
-_FACE_OR_EDGE = _CITY_BLOCK <= 2
 _STEP = np.abs(_OFFSETS[:, None] - _OFFSETS[None])
-_JOINED_26 = (_STEP.max(axis=2) == 1).astype(np.float32)
-_JOINED_6 = ((_STEP.sum(axis=2) == 1) & _FACE_OR_EDGE[:, None] & _FACE_OR_EDGE[None]).astype(np.float32)
+
+
+def _bits(members: np.ndarray) -> np.ndarray:
+    """Neighbours as the bits of a number, one number per row."""
+    return np.asarray(members @ (1 << np.arange(26)), np.int64)
+
+
+_FACES = int(_bits(_FACE))
+_FACES_AND_EDGES = int(_bits(_CITY_BLOCK <= 2))
+_JOINED_26 = _bits(_STEP.max(axis=2) == 1)
+_JOINED_6 = _bits(_STEP.sum(axis=2) == 1)
 
 
 def flip_keeps_topology(labels: np.ndarray, voxels: np.ndarray, new: int) -> np.ndarray:
@@ -30,11 +39,9 @@ def flip_keeps_topology(labels: np.ndarray, voxels: np.ndarray, new: int) -> np.
     Returns:
         (n,) bool.
     """
-    around = neighbours(labels, voxels)
-    left = around == labels.ravel()[voxels][:, None]
-    faces = left & _FACE
-    whole = ~faces.any(axis=1) | _one_piece(left & _FACE_OR_EDGE, faces, _JOINED_6)
-    return np.asarray(_simple(left) & whole & _simple(around == new))
+    out, (_, J, K) = np.zeros(len(voxels), np.bool_), labels.shape
+    _keeps(np.ascontiguousarray(labels).reshape(-1), voxels, new, _OFFSETS @ np.array([J * K, K, 1]), out)
+    return out
 
 
 def neighbours(labels: np.ndarray, voxels: np.ndarray, *, faces_only: bool = False) -> np.ndarray:
@@ -123,24 +130,37 @@ def _path(start: np.ndarray, goal: np.ndarray, reach_voxels: float) -> list[tupl
     return path
 
 
-def _simple(same: np.ndarray) -> np.ndarray:
-    """Simple-point test on (n, 26) neighbourhoods, true where the neighbour has the label in question."""
-    own = _one_piece(same, same, _JOINED_26)
-    other = ~same & _FACE_OR_EDGE
-    return np.asarray(own & _one_piece(other, other & _FACE, _JOINED_6))
+@compiled
+def _keeps(labels: np.ndarray, voxels: np.ndarray, new: int, shift: np.ndarray, out: np.ndarray) -> None:
+    """`flip_keeps_topology` on flat labels; neighbours are the bits of a number."""
+    for n in range(len(voxels)):
+        old, left, joining = labels[voxels[n]], 0, 0
+        for bit in range(26):
+            around = labels[voxels[n] + shift[bit]]
+            left |= (1 << bit) * (around == old)
+            joining |= (1 << bit) * (around == new)
+        faces = left & _FACES
+        whole = faces == 0 or _one_piece(left & _FACES_AND_EDGES, faces, _JOINED_6)
+        out[n] = whole and _simple(left) and _simple(joining)
 
 
-def _one_piece(members: np.ndarray, wanted: np.ndarray, joined: np.ndarray) -> np.ndarray:
+@compiled
+def _simple(same: int) -> bool:
+    """Simple-point test on the neighbours that have the label in question."""
+    other = ~same & _FACES_AND_EDGES
+    return _one_piece(same, same, _JOINED_26) and _one_piece(other, other & _FACES, _JOINED_6)
+
+
+@compiled
+def _one_piece(members: int, wanted: int, joined: np.ndarray) -> bool:
     """Whether `wanted` (a part of `members`) is not empty and lies in one connected piece of `members`."""
-    reached = np.zeros_like(members)
-    start = wanted.argmax(axis=1)
-    rows = np.arange(len(members))
-    reached[rows, start] = wanted[rows, start]
-    while True:
-        grown = reached | ((reached.astype(np.float32) @ joined > 0) & members)
-        if np.array_equal(grown, reached):
-            return np.asarray(wanted.any(axis=1) & ~(wanted & ~reached).any(axis=1))
+    reached, grown = 0, wanted & -wanted
+    while grown != reached:
         reached = grown
+        for bit in range(26):
+            if reached >> bit & 1:
+                grown |= joined[bit] & members
+    return wanted != 0 and wanted & ~reached == 0
 
 
 def _dissolve(

@@ -61,31 +61,28 @@ def jacobian(displacement: np.ndarray) -> np.ndarray:
 
 
 @compiled
+def _low(position: np.float32, size: int) -> tuple[int, np.float32]:
+    """The voxel before a position on an axis of `size` voxels, and how far it is from there, 0 to 1."""
+    position = min(max(position, np.float32(0)), np.float32(size - 1))
+    low = min(int(position), max(size - 2, 0))
+    return low, position - np.float32(low)
+
+
+@compiled
 def _corners(
-    labels: np.ndarray,
-    displacement: np.ndarray,
-    origin: Voxels,
-    voxel: Voxels,
-    corner: np.ndarray,
-    part: np.ndarray,
+    labels: np.ndarray, x: np.float32, y: np.float32, z: np.float32, corner: np.ndarray, part: np.ndarray
 ) -> bool:
-    """Labels at the eight corners around psi(x) and the three fractional parts; whether the corners differ."""
-    flat, step, size = 0, (0, 0, 0), labels.shape
-    lows = np.empty(3, np.int64)
-    for axis in range(3):
-        position = displacement[axis, voxel[0], voxel[1], voxel[2]] + np.float32(voxel[axis]) + np.float32(origin[axis])
-        position = min(max(position, np.float32(0)), np.float32(size[axis] - 1))
-        lows[axis] = min(int(position), max(size[axis] - 2, 0))
-        part[axis] = position - np.float32(lows[axis])
-    flat = (lows[0] * size[1] + lows[1]) * size[2] + lows[2]
-    step = (
-        size[1] * size[2] if size[0] > 1 else 0,
-        size[2] if size[1] > 1 else 0,
-        1 if size[2] > 1 else 0,
-    )
-    values, mixed = labels.ravel(), False
-    for n in range(8):
-        corner[n] = values[flat + (n >> 2) * step[0] + (n >> 1 & 1) * step[1] + (n & 1) * step[2]]
+    """Labels at the eight corners around a point and the three fractional parts; whether the corners differ."""
+    i, part[0] = _low(x, labels.shape[0])
+    j, part[1] = _low(y, labels.shape[1])
+    k, part[2] = _low(z, labels.shape[2])
+    i2, j2, k2 = min(i + 1, labels.shape[0] - 1), min(j + 1, labels.shape[1] - 1), min(k + 1, labels.shape[2] - 1)
+    corner[0], corner[1] = labels[i, j, k], labels[i, j, k2]
+    corner[2], corner[3] = labels[i, j2, k], labels[i, j2, k2]
+    corner[4], corner[5] = labels[i2, j, k], labels[i2, j, k2]
+    corner[6], corner[7] = labels[i2, j2, k], labels[i2, j2, k2]
+    mixed = False
+    for n in range(1, 8):
         mixed |= corner[n] != corner[0]
     return mixed
 
@@ -134,13 +131,15 @@ def _warp(
             for k in range(out.shape[2]):
                 if rigid and not mask[i, j, k]:
                     continue
-                mixed = _corners(labels, displacement, origin, (i, j, k), corner, part)
-                value = _vote(corner, part, not rigid) if mixed else corner[0]
-                if rigid and value == 0:
-                    x, y, z = (np.float32(origin[0] + i), np.float32(origin[1] + j), np.float32(origin[2] + k))
-                    d = displacement[:, i, j, k]
-                    value = _nearest(labels, x + d[0], y + d[1], z + d[2])
-                out[i, j, k] = value
+                x = displacement[0, i, j, k] + np.float32(i) + np.float32(origin[0])
+                y = displacement[1, i, j, k] + np.float32(j) + np.float32(origin[1])
+                z = displacement[2, i, j, k] + np.float32(k) + np.float32(origin[2])
+                if _corners(labels, x, y, z, corner, part):
+                    out[i, j, k] = _vote(corner, part, not rigid)
+                else:
+                    out[i, j, k] = corner[0]
+                if rigid and out[i, j, k] == 0:
+                    out[i, j, k] = _nearest(labels, x, y, z)
 
 
 @compiled
@@ -172,8 +171,9 @@ def _weights(
     corner, part = np.empty(8, labels.dtype), np.empty(3, np.float32)
     _, J, K = labels.shape
     for n in range(len(voxels)):
-        at = (voxels[n] // (J * K), voxels[n] // K % J, voxels[n] % K)
-        _corners(labels, displacement, (0, 0, 0), at, corner, part)
+        i, j, k = voxels[n] // (J * K), voxels[n] // K % J, voxels[n] % K
+        d = displacement[:, i, j, k]
+        _corners(labels, d[0] + np.float32(i), d[1] + np.float32(j), d[2] + np.float32(k), corner, part)
         for m in range(8):
             for row in range(len(classes)):
                 if corner[m] == classes[row]:
