@@ -15,7 +15,7 @@ THINNEST_FOLD = 0.3
 
 
 def peel(
-    classes: np.ndarray, displacement: np.ndarray, voxels: dict[int, int], spacing_mm: Spacing
+    classes: np.ndarray, displacement: np.ndarray, voxels: dict[int, int], spared: np.ndarray, spacing_mm: Spacing
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the outermost voxels of some classes to the background until so many of each are left.
 
@@ -23,6 +23,7 @@ def peel(
         classes: (I, J, K), 0 is background; not changed.
         displacement: (3, I, J, K) backward, in voxels; not changed.
         voxels: classes to peel, and how many voxels of each stay.
+        spared: (I, J, K) bool, voxels that stay, e.g. those that keep a ventricle apart from the skull.
         spacing_mm: of the voxels.
 
     Returns:
@@ -31,8 +32,10 @@ def peel(
     if not voxels:
         return classes, displacement
     depth, nearest = ndi.distance_transform_edt(classes > 0, sampling=spacing_mm, return_indices=True)
-    members = {index: np.flatnonzero(classes == index) for index in voxels}
-    gone = np.concatenate([_outermost(found, depth, len(found) - voxels[index]) for index, found in members.items()])
+    members = {index: np.flatnonzero((classes == index) & ~spared) for index in voxels}
+    gone = np.concatenate(
+        [_outermost(found, depth, int((classes == index).sum()) - voxels[index]) for index, found in members.items()]
+    )
     out, looks = classes.copy(), displacement.copy()
     out.ravel()[gone] = 0
     here = np.stack(np.unravel_index(gone, classes.shape))

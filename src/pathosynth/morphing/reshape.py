@@ -156,7 +156,9 @@ def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
 def _effaced(task: Task, classes: np.ndarray, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Effaced labels peeled down to their volume."""
     voxels = {index: round(ml / task.voxel_ml) for index, ml in task.effaced_ml.items()}
-    return peel(classes, displacement, voxels, task.spacing_mm)
+    inner = task.scheme.group("ventricles") if task.scheme.has("ventricles") else ()
+    spared = measure.touches(np.isin(classes, task.classes.of_values(inner)))
+    return peel(classes, displacement, voxels, spared, task.spacing_mm)
 
 
 def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
@@ -179,8 +181,10 @@ def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> 
     """The validity report: errors refuse the map, warnings are recorded."""
     found, scheme, before = validity.Findings(), task.scheme, task.cleaned
     effaced = task.plan.effaced
-    squeezed = ndi.binary_dilation(np.isin(after, effaced), iterations=2) if effaced else np.zeros(after.shape, bool)
-    validity.check_deformation(found, reached.displacement, before > 0, squeezed)
+    judged = after > 0
+    if effaced:
+        judged &= ~ndi.binary_dilation(np.isin(after, effaced), iterations=2)
+    validity.check_deformation(found, reached.displacement, before > 0, judged)
     validity.check_pieces(found, before, after, scheme, effaced)
     validity.check_contacts(found, before, after, scheme, effaced)
     if task.problem.slack:

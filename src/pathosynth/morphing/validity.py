@@ -41,11 +41,11 @@ class Findings:
             self.warnings.append(text)
 
 
-def check_deformation(found: Findings, displacement: np.ndarray, inside: np.ndarray, squeezed: np.ndarray) -> None:
-    """Backward Jacobian inside the skull: no fold; no extreme squeeze but where it is wanted (`squeezed`)."""
+def check_deformation(found: Findings, displacement: np.ndarray, inside: np.ndarray, judged: np.ndarray) -> None:
+    """Backward Jacobian: no fold inside the source's skull, no extreme squeeze where it is judged (`judged`)."""
     values = jacobian(displacement)
     low = float(values[inside].min())
-    p1, p99, high = (float(v) for v in np.percentile(values[inside & ~squeezed], [1, 99, 100]))
+    p1, p99, high = (float(v) for v in np.percentile(values[judged], [1, 99, 100]))
     found.numbers["jacobian"] = {"min": low, "p1": p1, "p99": p99, "max": high}
     found.limit(low <= 0, low < JACOBIAN_LOW_WARN, f"smallest backward Jacobian {low:.4f}; expected above 0 (no fold)")
     found.limit(
