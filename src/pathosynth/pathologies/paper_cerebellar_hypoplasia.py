@@ -17,6 +17,7 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, edits, measure
 from pathosynth.morphing.plan import check_labels
+from pathosynth.pathologies.hindbrain import hindbrain_severity
 from pathosynth.runs.config import Config as BaseConfig
 
 Divisor = Annotated[float, pydantic.Field(ge=1, le=4)]
@@ -68,10 +69,7 @@ def morph(
     return Morphed(out, None, report)
 
 
-def severity(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:
-    """Volume of the cerebellum (mL) of a label map, from its integer labels."""
-    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    return {"cerebellum_ml": float(scheme.mask(labels, "cerebellum").sum()) * voxel_ml}
+severity = hindbrain_severity
 
 
 def draw_divisor(config: Config, rng: np.random.Generator) -> float:

@@ -17,6 +17,7 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, edits, measure
 from pathosynth.morphing.plan import check_labels
+from pathosynth.pathologies import microcephaly
 from pathosynth.runs.config import Config as BaseConfig
 
 Divisor = Annotated[float, pydantic.Field(ge=1, le=2)]
@@ -67,10 +68,7 @@ def morph(
     return Morphed(out, None, report)
 
 
-def severity(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:
-    """Volume of brain tissue (mL, without ventricles and external CSF) of a label map, from its integer labels."""
-    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    return {"brain_ml": float(scheme.mask(labels, "tissue").sum()) * voxel_ml}
+severity = microcephaly.severity
 
 
 def draw_divisor(config: Config, rng: np.random.Generator) -> float:

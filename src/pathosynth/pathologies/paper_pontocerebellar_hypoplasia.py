@@ -21,6 +21,7 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, edits, measure
 from pathosynth.morphing.plan import check_labels
+from pathosynth.pathologies.hindbrain import hindbrain_severity
 from pathosynth.runs.config import Config as BaseConfig
 
 Scale = Annotated[float, pydantic.Field(ge=0.3, le=1)]
@@ -83,10 +84,7 @@ def morph(
     return Morphed(out, None, report)
 
 
-def severity(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:
-    """Volumes of brainstem and cerebellum (mL) of a label map, from its integer labels."""
-    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    return {f"{group}_ml": float(scheme.mask(labels, group).sum()) * voxel_ml for group in ("brainstem", "cerebellum")}
+severity = hindbrain_severity
 
 
 def draw_scale(config: Config, rng: np.random.Generator) -> float:
