@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import scipy.ndimage as ndi
 from head_phantoms import centred_grid, ellipsoid
 from scipy.special import ellipe
 
@@ -130,6 +131,17 @@ def test_pons_follows_its_width():
     lengths = [biometry.pons_ap_mm(bar(24, width), KCL8, H) for width in np.arange(5.0, 8.01, 0.25)]
     assert np.all(np.diff(lengths) > 0)
     assert lengths[-1] - lengths[0] == pytest.approx(3.0, abs=0.3)
+
+
+def test_single_voxels_move_the_pons_by_little(rng):
+    labels = bar(24)
+    stem = labels == 7
+    shell = np.argwhere(ndi.binary_dilation(stem, iterations=1) & ~stem & (labels == 4))
+    lengths = [biometry.pons_ap_mm(labels, KCL8, H)]
+    for voxel in rng.permutation(shell)[:60]:
+        labels[tuple(voxel)] = 7
+        lengths.append(biometry.pons_ap_mm(labels, KCL8, H))
+    assert np.abs(np.diff(lengths)).max() < 0.1
 
 
 @pytest.mark.parametrize("radii", [(27.0, 32.0, 26.0), (46.0, 55.0, 50.0)])

@@ -26,7 +26,7 @@ SLAB_MM = 4.0
 
 _SIGMA_VOXELS = 1.5  # 1.0 scatters by 0.25 voxels at the tips of ellipsoids, 1.5 by 0.15
 _MARGIN = 6  # voxels around a structure, enough for the smoothing
-_PONS_LEVELS = (0.40, 0.75)
+_PONS_LEVELS = (0.40, 0.80)
 _SUPRATENTORIAL = ("white_matter", "cortex", "deep_grey_matter")
 
 
@@ -77,9 +77,10 @@ def vermis_height_mm(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacin
 def pons_ap_mm(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> float:
     """Largest antero-posterior thickness of the pons: of the brainstem, across its axis, in the midsagittal slab.
 
-    The brainstem is one label, so the pons is found by its place: between 40 and 75 % of the stem's length from below,
-    along the main axis of its midsagittal section. What lies behind a ventricle (the tectum, behind the aqueduct) does
-    not count; nor does anything apart from the longest uninterrupted stretch at a level.
+    The brainstem is one label, so the pons is found by its place: between 40 and 80 % of the stem's length from below,
+    along the axis of its midsagittal section. What lies behind a ventricle (the tectum, behind the aqueduct) does not
+    count; nor does anything apart from the longest uninterrupted stretch at a level. Where the aqueduct is not labelled
+    (adult schemes, some patients) the tectum can count, and the length is a few mm too large.
     """
     labels = _cropped(labels)
     stem = _mask(labels, scheme, "brainstem")
