@@ -24,7 +24,7 @@ from pathosynth.runs.errors import InputError
 SLAB_MM = 4.0
 """Thickness of the midsagittal slab on which vermis and pons are measured."""
 
-_SIGMA_VOXELS = 1.5  # 1.0 scatters by 0.25 voxels at the tips of ellipsoids, 1.5 by 0.15
+_SIGMA_VOXELS = 1.5  # at the tips of ellipsoids 1.0 scatters by 0.2 to 0.3 voxels, 1.5 by 0.15 to 0.2
 _MARGIN = 6  # voxels around a structure, enough for the smoothing
 _PONS_LEVELS = (0.40, 0.80)
 _SUPRATENTORIAL = ("white_matter", "cortex", "deep_grey_matter")
@@ -49,6 +49,9 @@ def biometry(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> di
     """Every length that the scheme's groups allow, by the names of `data.norms`.
 
     Measures that need a group the scheme does not name are left out, and so is the descent of a missing cerebellum.
+
+    Raises:
+        InputError: there is a cerebellum but no cerebrum.
     """
     found: dict[str, float] = {}
     if scheme.has("cerebellum"):
