@@ -1,6 +1,5 @@
 """The first paper's hypoplasias and microcephaly against closed forms."""
 
-import cc3d
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
@@ -20,7 +19,6 @@ KCL8 = load_scheme("kcl8")
 WHITE, VENTRICLE, CEREBELLUM, CSF, CORTEX, STEM = 1, 2, 3, 4, 5, 7
 ONE_MM = (1.0, 1.0, 1.0)
 RECIPES = (cerebellar, pontocerebellar, microcephaly)
-UNCHANGED = {cerebellar: {"divisor": 1.0}, pontocerebellar: {"scale": 1.0}, microcephaly: {"divisor": 1.0}}
 SHRINKS = {
     cerebellar: ("cerebellum_ml", "transcerebellar_diameter_mm", "vermis_height_mm"),
     pontocerebellar: ("brainstem_ml", "cerebellum_ml", "transcerebellar_diameter_mm", "pons_ap_mm"),
@@ -98,8 +96,7 @@ def in_scheme(brain, name):
     out = np.where(
         right, remap_labels(brain, right_values, others="error"), remap_labels(brain, left_values, others="error")
     )
-    hindbrain = ndi.binary_dilation((brain == CEREBELLUM), iterations=3)
-    out[(brain == VENTRICLE) & hindbrain] = 15
+    out[(brain == VENTRICLE) & ndi.binary_dilation(brain == CEREBELLUM, iterations=3)] = 15
     return out
 
 
@@ -230,7 +227,7 @@ def test_a_dent_in_the_skull_stays_and_what_lies_outside_is_left_alone(brain):
 
 @pytest.mark.parametrize("module", RECIPES)
 def test_nothing_changes_at_the_healthy_end(module, brain):
-    np.testing.assert_array_equal(morph(module, brain, **UNCHANGED[module]).labels, brain)
+    np.testing.assert_array_equal(morph(module, brain, **dict.fromkeys(STRONG[module], 1.0)).labels, brain)
 
 
 @pytest.mark.parametrize("name", ["kcl8", "feta", "drawem9", "aseg", "synthseg"])
@@ -303,12 +300,8 @@ def test_healthy_fetal_atlases(real_data):
     assert paths
     for path in paths:
         labels = read_labels(path, KCL8).array
-        pieces, faces = stem_pieces(labels), measure.contact_faces(labels == CEREBELLUM, labels == STEM)
+        faces = measure.contact_faces(labels == CEREBELLUM, labels == STEM)
         half = morph(cerebellar, labels, divisor=2 ** (1 / 3)).labels
         assert (half == CEREBELLUM).sum() == pytest.approx((labels == CEREBELLUM).sum() / 2, rel=0.05), path.name
         assert measure.contact_faces(half == CEREBELLUM, half == STEM) > 0.7 * faces, path.name
-        assert stem_pieces(half) <= pieces, path.name
-
-
-def stem_pieces(labels):
-    return cc3d.connected_components(labels == STEM, connectivity=26).max()
+        assert measure.component_counts(half)[STEM] <= measure.component_counts(labels)[STEM], path.name
