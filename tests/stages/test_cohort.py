@@ -62,7 +62,11 @@ def strata(values: list[float]) -> list[int]:
 
 def settings(cohort: list[Variant], kind: str, pathology: str) -> list[tuple[str, dict]]:
     return [
-        (v.source, asked.settings) for v in cohort if v.kind == kind for asked in v.asked if asked.pathology == pathology
+        (v.source, asked.settings)
+        for v in cohort
+        if v.kind == kind
+        for asked in v.asked
+        if asked.pathology == pathology
     ]
 
 
@@ -145,7 +149,7 @@ def test_the_order_of_the_cases_does_not_matter_and_the_seed_does():
         one = {v.case: v for v in draw_cohort(cases, recipe, 3)}
         other = {v.case: v for v in draw_cohort(cases[::-1], recipe, 3)}
         assert one == other
-        assert [v.source for v in draw_cohort(cases[::-1], recipe, 3)][0] == "c11"
+        assert next(v.source for v in draw_cohort(cases[::-1], recipe, 3)) == "c11"
         assert [v.asked for v in one.values()] != [v.asked for v in draw_cohort(cases, recipe, 4)]
 
 

@@ -81,7 +81,7 @@ settings = { iterations = 3 }
         (('name = "dilation"', 'name = "dilation"\nprobability = 1.5'), "probability"),
         (('name = "wide"', 'name = "wide"\npool = {at_least = [0.5]}'), "at_least"),
         (('name = "wide"', 'name = "wide"\npool = {at_least = [1, 0.5]}'), "at_least"),
-        (('name = "wide"', 'name = "wide"\npool = {at_least = [1], exclusive = [["dilation", "x"]]}'), "x is not among"),
+        (('name = "wide"', 'name = "wide"\npool = {at_least = [1], exclusive = [["x"]]}'), "x is not among"),
         (("variants_per_case = 2", "variants_per_case = = 2"), "not valid TOML"),
     ],
 )  # fmt: skip

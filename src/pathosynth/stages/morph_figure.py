@@ -11,24 +11,33 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from pathosynth.runs.files import write_bytes
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages.cohort import Variant
 from pathosynth.stages.composition import TOLERANCES
-from pathosynth.stages.distributions import Distribution, LogUniform, distributions, extremes
+from pathosynth.stages.distributions import Choice, Distribution, LogUniform, distributions, extremes
 from pathosynth.stages.morph_table import FIGURE
 from pathosynth.stages.recipes import Recipe
 
-ACROSS, PANEL_INCHES, DPI = 4, (3.3, 2.7), 110
+ACROSS, DPI = 4, 110
+CELL, AXES = (3.3, 2.6), (0.5, 0.45, 2.65, 1.7)
+"""Width and height of the cell of a panel, and left, bottom, width and height of its axes inside, in inches."""
+
+FOOT = 0.3
+"""Inches for the legend."""
+
 BINS = 12
+MOST_BARS = 12
 MOST = 24
 """Panels of one sort; what does not fit stands in the table."""
 
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
 """Of the kinds, in the recipe's order; told apart by colour-blind readers too (Paul Tol's bright scheme)."""
 
-OUTCOMES = (("done", "#228833"), ("rejected", "#ccbb44"), ("failed", "#ee6677"))
+OUTCOMES = (("done", "#a8d5b0"), ("rejected", "#ece29d"), ("failed", "#f6b6bd"))
 
 
 @dataclass(frozen=True)
@@ -38,9 +47,10 @@ class Panel:
     Attributes:
         name: what is shown.
         kinds: kind of each variant.
-        values: (n,) what was drawn, or (n, 2) asked and reached.
+        values: (n,) what was drawn or measured, or (n, 2) asked and reached.
         ends: the ends of what may be drawn; None where nothing is drawn.
         ratio: whether the axis is logarithmic.
+        choice: whether some values are counted instead of a range divided into bins.
         unit: of a measure.
     """
 
@@ -49,6 +59,7 @@ class Panel:
     values: tuple[Any, ...]
     ends: tuple[Any, ...] | None = None
     ratio: bool = False
+    choice: bool = False
     unit: str = ""
 
 
@@ -56,12 +67,9 @@ def draw(out: Path, record: RunRecord, tasks: Sequence[Variant], recipe: Recipe)
     """Write the picture of a run; the same outcomes give the same bytes."""
     entries = [(task, record.content["cases"].get(task.case, {})) for task in tasks]
     asked, reached = list(settings_drawn(entries, recipe))[:MOST], list(measures_met(entries))[:MOST]
+    asked += list(severities(entries))[:MOST]
     colors = {kind.name: COLORS[i % len(COLORS)] for i, kind in enumerate(recipe.kinds)}
-    number = 2 + len(asked) + len(reached)
-    rows = -(-number // ACROSS)
-    figure = Figure(figsize=(ACROSS * PANEL_INCHES[0], rows * PANEL_INCHES[1]), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(rows, ACROSS, i + 1) for i in range(number)]
+    figure, axes = _sheet(2 + len(asked) + len(reached))
     _count(axes[0], "variants of each kind", [(task.kind, entry) for task, entry in entries])
     _count(axes[1], "pathologies together", [(task.pathology, entry) for task, entry in entries])
     for ax, panel in zip(axes[2:], asked, strict=False):
@@ -69,8 +77,8 @@ def draw(out: Path, record: RunRecord, tasks: Sequence[Variant], recipe: Recipe)
     for ax, panel in zip(axes[2 + len(asked) :], reached, strict=True):
         _met(ax, panel, colors)
     if len(colors) > 1:
-        handles = [axes[0].scatter([], [], color=color, label=kind) for kind, color in colors.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(colors), fontsize=7, frameon=False)
+        handles = [Patch(color=color, label=kind) for kind, color in colors.items()]
+        figure.legend(handles=handles, loc="lower center", ncols=len(colors), fontsize=7, frameon=False)
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": None})
     write_bytes(out / FIGURE, data.getvalue())
@@ -78,22 +86,23 @@ def draw(out: Path, record: RunRecord, tasks: Sequence[Variant], recipe: Recipe)
 
 def settings_drawn(entries: Sequence[tuple[Variant, dict[str, Any]]], recipe: Recipe) -> Iterator[Panel]:
     """One panel for every setting that the recipe draws, with the values of the variants that were met."""
-    found: dict[tuple[str, str], list[Distribution]] = {}
+    found: dict[tuple[str, str], dict[str, Distribution]] = {}
     for kind in recipe.kinds:
         for part in kind.pathologies:
             for name, distribution in distributions(part.settings):
-                found.setdefault((part.name, name), []).append(distribution)
+                found.setdefault((part.name, name), {})[kind.name] = distribution
     for (pathology, name), drawn in found.items():
-        ends = tuple(value for distribution in drawn for value in extremes(distribution))
+        ends = tuple(value for distribution in drawn.values() for value in extremes(distribution))
         pairs = [
-            (task.kind, value)
+            (task.kind, _at(asked["settings"], name))
             for task, entry in entries
             for asked in entry.get("asked", [])
-            if asked["pathology"] == pathology and (value := _at(asked["settings"], name)) is not None
+            if asked["pathology"] == pathology and task.kind in drawn
         ]
         kinds, values = zip(*pairs, strict=True) if pairs else ((), ())
-        ratio = all(isinstance(distribution, LogUniform) for distribution in drawn)
-        yield Panel(f"{pathology}\n{name}", kinds, values, ends, ratio)
+        ratio = all(isinstance(distribution, LogUniform) for distribution in drawn.values())
+        choice = any(isinstance(distribution, Choice) for distribution in drawn.values())
+        yield Panel(f"{pathology}\n{name}", kinds, values, ends, ratio, choice)
 
 
 def measures_met(entries: Sequence[tuple[Variant, dict[str, Any]]]) -> Iterator[Panel]:
@@ -108,6 +117,28 @@ def measures_met(entries: Sequence[tuple[Variant, dict[str, Any]]]) -> Iterator[
         yield Panel(f"{pathology}\n{measure}", kinds, values, unit=unit)
 
 
+def severities(entries: Sequence[tuple[Variant, dict[str, Any]]]) -> Iterator[Panel]:
+    """One panel for every measure of severity, whether it was a target or not."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for task, entry in entries:
+        for measure, value in entry.get("severity", {}).items():
+            found.setdefault(measure, []).append((task.kind, value))
+    for measure, pairs in found.items():
+        kinds, values = zip(*pairs, strict=True)
+        yield Panel(f"measured\n{measure}", kinds, values)
+
+
+def _sheet(number: int) -> tuple[Figure, list[Axes]]:
+    """A figure with so many axes, row by row; placed by hand, because layout engines are slow and shrink panels."""
+    rows = -(-number // ACROSS)
+    wide, tall = ACROSS * CELL[0], rows * CELL[1] + FOOT
+    figure = Figure(figsize=(wide, tall), dpi=DPI)
+    FigureCanvasAgg(figure)
+    left, bottom, width, height = AXES
+    corners = [(i % ACROSS * CELL[0] + left, tall - (i // ACROSS + 1) * CELL[1] + bottom) for i in range(number)]
+    return figure, [figure.add_axes((x / wide, y / tall, width / wide, height / tall)) for x, y in corners]
+
+
 def _at(settings: dict[str, Any], dotted: str) -> Any:
     value: Any = settings
     for key in dotted.split("."):
@@ -116,41 +147,48 @@ def _at(settings: dict[str, Any], dotted: str) -> Any:
 
 
 def _count(ax: Axes, title: str, found: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """Bars of the number of variants, kept, rejected and failed."""
-    names = list(dict.fromkeys(name for name, _ in found))
+    """Bars of the number of variants, kept, rejected and failed; the names stand on the bars."""
+    frequent = [name for name, _ in Counter(name for name, _ in found).most_common(MOST_BARS)]
+    names = [name for name in dict.fromkeys(name for name, _ in found) if name in frequent]
     left = np.zeros(len(names))
     for outcome, color in OUTCOMES:
         counts = Counter(name for name, entry in found if entry.get("outcome") == outcome)
         width = np.array([counts[name] for name in names])
         if width.any():
-            ax.barh(range(len(names)), width, left=left, color=color, label=outcome)
+            ax.barh(range(len(names)), width, left=left, color=color)
         left += width
-    for i, number in enumerate(left):
-        ax.text(number, i, f" {int(number)}", va="center", fontsize=6)
-    ax.set_yticks(range(len(names)), [name.replace("+", " +\n") for name in names], fontsize=6)
-    ax.invert_yaxis()
-    ax.set_xlim(0, max(1.0, 1.15 * left.max(initial=0)))
-    ax.legend(fontsize=6, frameon=False, loc="lower right")
-    _title(ax, title)
+    for i, (name, number) in enumerate(zip(names, left, strict=True)):
+        ax.text(0, i, f" {int(number)}  {name.replace('_', ' ').replace('+', ' + ')}", va="center", fontsize=6)
+    ax.set_ylim(max(len(names), 4) - 0.4, -0.6)
+    ax.set_yticks([])
+    ax.set_xlim(0, 1.5 * max(1.0, left.max(initial=0)))
+    totals = Counter(entry.get("outcome") for _, entry in found)
+    title += ": " + ", ".join(f"{totals[outcome]} {outcome}" for outcome, _ in OUTCOMES if totals[outcome])
+    more = len({name for name, _ in found}) - len(names)
+    _title(ax, title + (f" ({more} rarer ones not shown)" if more else ""))
 
 
 def _distribution(ax: Axes, panel: Panel, colors: dict[str, str]) -> None:
     """Values drawn, stacked by kind: a histogram over the range with every value as a tick, or bars of choices."""
     own = {kind: [v for k, v in zip(panel.kinds, panel.values, strict=True) if k == kind] for kind in colors}
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in panel.ends or ()):
+    if panel.choice:
         _bars(ax, panel, own, colors)
         return
-    low, high = min(panel.ends or (0,)), max(panel.ends or (1,))
+    ends = panel.ends or panel.values or (0, 1)
+    low, high = min(ends), max(ends)
     edges = np.geomspace(low, high, BINS + 1) if panel.ratio else np.linspace(low, max(high, low + 1e-6), BINS + 1)
     if panel.ratio:
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xticks([float(f"{value:.2g}") for value in np.geomspace(low, high, 5)])
     ax.hist([own[kind] for kind in colors], edges.tolist(), color=list(colors.values()), stacked=True)
     for kind, color in colors.items():
-        ax.plot(own[kind], np.full(len(own[kind]), -0.03), "|", color=color, ms=4, transform=ax.get_xaxis_transform(),
-                clip_on=False)  # fmt: skip
-    for end in (low, high):
+        ax.plot(own[kind], np.full(len(own[kind]), 0.97), "|", color=color, ms=5, transform=ax.get_xaxis_transform())
+    ax.margins(y=0.12)
+    for end in panel.ends or ():
         ax.axvline(end, color="0.6", lw=0.8, ls=":")
-    _title(ax, f"{panel.name}: drawn, n = {len(panel.values)}")
+    _title(ax, f"{panel.name}: {'drawn, ' if panel.ends else ''}n = {len(panel.values)}")
 
 
 def _bars(ax: Axes, panel: Panel, own: dict[str, list[Any]], colors: dict[str, str]) -> None:
@@ -180,7 +218,7 @@ def _met(ax: Axes, panel: Panel, colors: dict[str, str]) -> None:
         ax.plot(asked[own], reached[own], "o", color=color, ms=3, alpha=0.7, mew=0)
     ax.set_xlabel(f"asked, {panel.unit}", fontsize=6)
     ax.set_ylabel(f"reached, {panel.unit}", fontsize=6)
-    _title(ax, f"{panel.name}: n = {len(asked)}, worst miss {np.abs(reached - asked).max():.2g} {panel.unit}")
+    _title(ax, f"{panel.name}: n = {len(asked)}, largest miss {np.abs(reached - asked).max():.2g} {panel.unit}")
 
 
 def _title(ax: Axes, text: str) -> None:
