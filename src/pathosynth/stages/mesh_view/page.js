@@ -9,7 +9,8 @@ const SIDES = {
   L: ["left", [-1, 0, 0], [0, 0, 1]], R: ["right", [1, 0, 0], [0, 0, 1]], A: ["front", [0, 1, 0], [0, 0, 1]],
   P: ["back", [0, -1, 0], [0, 0, 1]], S: ["top", [0, 0, 1], [0, 1, 0]], I: ["bottom", [0, 0, -1], [0, 1, 0]],
 };
-const DISTANCE = 1.7, DEGREES_PER_SECOND = 12, SCALE_BAR_MM = 20;
+const DISTANCE = 1.7, TILT = 0.25, DEGREES_PER_SECOND = 12, SCALE_BAR_MM = 20;
+const LAMP = { x: 3e4, y: 6e4, z: 1e5 };
 const LIGHT = { ambient: 0.55, diffuse: 0.65, specular: 0.12, roughness: 0.7, fresnel: 0.05 };
 
 const state = {
@@ -40,7 +41,7 @@ function surfaces(pane, number) {
     const { moved_mm, ...mesh } = pane.meshes[part.name];
     const byDistance = state.colored && moved_mm && !part.skull;
     return {
-      type: "mesh3d", scene: PANES[number], name: part.name, ...mesh, lighting: LIGHT,
+      type: "mesh3d", scene: PANES[number], name: part.name, ...mesh, lighting: LIGHT, lightposition: LAMP,
       opacity: part.skull ? state.skull : 1, hoverinfo: part.skull ? "skip" : "name",
       ...(byDistance ? { intensity: moved_mm, coloraxis: "coloraxis" } : { color: part.color }),
     };
@@ -63,7 +64,7 @@ function arrowTrace(rows, number) {
   const mesh = { x: [], y: [], z: [], i: [], j: [], k: [], intensity: [] };
   for (const row of rows) addArrow(mesh, row.slice(0, 3), row.slice(3));
   return { type: "mesh3d", scene: PANES[number], ...mesh, coloraxis: "coloraxis", hoverinfo: "skip", flatshading: true,
-    lighting: { ...LIGHT, ambient: 0.8 } };
+    lighting: { ...LIGHT, ambient: 0.8 }, lightposition: LAMP };
 }
 
 /** A shaft and a head, both pyramids with the tip at the end of the arrow: sizes in mm, colour by length. */
@@ -138,15 +139,16 @@ function turned({ x, y, z }, angle) {
   return { x: x * cos - y * sin, y: x * sin + y * cos, z };
 }
 
-let before = 0;
-async function rotate(now) {
-  const seconds = Math.min((now - before) / 1000, 0.25);
-  before = now;
-  if (state.rotating) {
-    const angle = (seconds * DEGREES_PER_SECOND * Math.PI) / 180, { eye, up, center } = state.camera;
+/** One step of the rotation; a slow machine gets as long to answer the user as a step took it. */
+async function rotate(before) {
+  const now = performance.now();
+  if (state.rotating && !document.hidden) {
+    const seconds = Math.min((now - before) / 1000, 0.5), angle = (seconds * DEGREES_PER_SECOND * Math.PI) / 180;
+    const { eye, up, center } = state.camera;
     await look({ eye: turned(eye, angle), up: turned(up, angle), center: turned(center, angle) });
+    await new Promise(requestAnimationFrame);
   }
-  requestAnimationFrame(rotate);
+  setTimeout(() => requestAnimationFrame(() => rotate(now)), performance.now() - now);
 }
 
 function far(a, b) { return Math.abs(a.x - b.x) + Math.abs(a.y - b.y) + Math.abs(a.z - b.z); }
@@ -252,7 +254,9 @@ function connect() {
     button.title = `Look from the ${name}`;
     button.addEventListener("click", () => {
       setRotating(false);
-      const [eye, upright] = [from.map((value) => DISTANCE * value), up].map(([x, y, z]) => ({ x, y, z }));
+      // A little from above, so that the letters of the near and the far side do not cover each other.
+      const eyes = from.map((value, axis) => DISTANCE * value + TILT * up[axis]);
+      const [eye, upright] = [eyes, up].map(([x, y, z]) => ({ x, y, z }));
       look({ eye, up: upright, center: START.center });
     });
   }
@@ -264,4 +268,4 @@ function connect() {
 }
 
 describe();
-draw().then(() => { connect(); setRotating(state.rotating); requestAnimationFrame(rotate); });
+draw().then(() => { connect(); setRotating(state.rotating); rotate(performance.now()); });
