@@ -67,11 +67,11 @@ def test_steps_along_a_rotation_turn_by_the_angle_with_second_order():
 def test_a_field_is_extended_evenly_and_by_the_nearest_values():
     rank = np.full((9, 9, 9), 255, np.uint8)
     rank[2:7, 2:7, 2:7], rank[3:6, 3:6, 3:6] = 1, 0
-    halo = np.flatnonzero(rank == 1)
-    even = extend(np.full((27, 2), 3.0, np.float32), rank, halo)
+    inside, halo = np.flatnonzero(rank == 0), (np.flatnonzero(rank == 1),)
+    even = extend(np.full((27, 2), 3.0, np.float32), inside, rank, halo)
     np.testing.assert_allclose(even[rank < 255], 3.0, rtol=1e-6)
     assert not even[rank == 255].any()
-    ramp = extend(np.argwhere(rank == 0).astype(np.float32), rank, halo)
+    ramp = extend(np.argwhere(rank == 0).astype(np.float32), inside, rank, halo)
     assert ramp[2, 4, 4].tolist() == pytest.approx([3.0, 4.0, 4.0]), "symmetric neighbours cancel"
 
 
@@ -180,4 +180,4 @@ def test_the_grid_has_two_layers_around_the_blocks_at_least_half_inside():
     assert grid.domain.sum() == grid.domain[4:8, 4:8, 4:8].sum() == 64
     np.testing.assert_array_equal(grid.rank <= 1, ndi.binary_dilation(grid.domain, np.ones((3, 3, 3))))
     np.testing.assert_array_equal(grid.active, np.flatnonzero(ndi.binary_dilation(grid.domain, np.ones((5, 5, 5)))))
-    np.testing.assert_array_equal(np.sort(np.concatenate([grid.inside, grid.halo])), grid.active)
+    np.testing.assert_array_equal(np.sort(np.concatenate([grid.inside, *grid.halo])), grid.active)

@@ -26,7 +26,7 @@ class CoarseGrid:
         inside: flat numbers of the domain's blocks.
         active: flat numbers of the domain's blocks and of the halo around them.
         rank: (I', J', K') uint8, 0 in the domain, 1 and 2 in the layers of the halo around it.
-        halo: flat numbers of the halo's blocks, inner layer first.
+        halo: flat numbers of the blocks of each layer of the halo, inner layer first.
     """
 
     factors: tuple[int, int, int]
@@ -36,7 +36,7 @@ class CoarseGrid:
     inside: np.ndarray
     active: np.ndarray
     rank: np.ndarray
-    halo: np.ndarray
+    halo: tuple[np.ndarray, ...]
 
     @property
     def block_ml(self) -> float:
@@ -75,11 +75,11 @@ def build_grid(inside: np.ndarray, spacing_mm: Spacing, factors: tuple[int, int,
         wider = ndi.maximum_filter(known, 3, mode="constant")
         rank[wider & ~known] = layer
         known = wider
-    layers = [np.flatnonzero(rank == layer) for layer in range(1, _HALO + 1)]
+    halo = tuple(np.flatnonzero(rank == layer) for layer in range(1, _HALO + 1))
     x, y, z = (f * s for f, s in zip(factors, spacing_mm, strict=True))
     i, j, k = domain.shape
     inner, active = np.flatnonzero(domain), np.flatnonzero(known)
-    return CoarseGrid(factors, (i, j, k), (x, y, z), domain, inner, active, rank, np.concatenate(layers))
+    return CoarseGrid(factors, (i, j, k), (x, y, z), domain, inner, active, rank, halo)
 
 
 def class_fractions(

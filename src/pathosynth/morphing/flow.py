@@ -41,8 +41,8 @@ class FlowProblem:
         mobility: kappa of classes that should move less than the others (1).
         skull_share: q, part of the net volume that the skull grows by.
         shell_mm: thickness of the layer outside the skull that takes that part up.
-        skull_weight: (I, J, K) float32, how much more of it the skull takes up here than elsewhere; where it is below
-            0, the skull gives way although it comes in elsewhere, and the other way round.
+        exchange_ml: (I, J, K) float32, volume that the skull gives up by coming in (above 0) or takes in by going out
+            (below 0) at each voxel of that layer besides its share; their sum is taken out.
         ell_mm: decay length; long spreads the volume over all slack, short takes it nearby.
         tolerance: relative residual of (1).
     """
@@ -56,7 +56,7 @@ class FlowProblem:
     mobility: dict[int, float] = field(default_factory=dict)
     skull_share: float = 0.0
     shell_mm: float = 10.0
-    skull_weight: np.ndarray | None = None
+    exchange_ml: np.ndarray | None = None
     ell_mm: float = 12.0
     tolerance: float = 3e-3
 
@@ -66,8 +66,8 @@ class FlowGrid:
     """A problem on its coarse grid.
 
     `fractions` is (I', J', K', channels): one channel per class 0..n, then one weighted channel per weighted class,
-    then the slack. `shell` marks the domain's blocks outside the skull and `shell_part` says what part of the skull's
-    share each of them takes up (their sum is 1). `start_ml` are the classes' soft volumes before anything moved.
+    then the slack. `shell` marks the domain's blocks outside the skull and `exchange` is the source in each of
+    them that exchanges volume with the skull over the whole pseudo-time (their sum is 0). `start_ml` are the classes' soft volumes before anything moved.
     """
 
     problem: FlowProblem
@@ -75,7 +75,7 @@ class FlowGrid:
     levels: tuple[poisson.Level, ...]
     fractions: np.ndarray
     shell: np.ndarray
-    shell_part: np.ndarray
+    exchange: np.ndarray
     start_ml: np.ndarray
 
 
@@ -90,6 +90,7 @@ class FlowState:
         answer: (n_classes + 1,) change of ln V that the grid makes of a requested one; rates are divided by it.
         pressure: (n_domain,) last solution, the next one starts from it.
         steps, iterations: steps taken and solver iterations spent.
+        exchanged: part of the volume exchanged with the skull so far, 0 to 1.
     """
 
     displacement: np.ndarray
@@ -99,6 +100,7 @@ class FlowState:
     pressure: np.ndarray | None = None
     steps: int = 0
     iterations: int = 0
+    exchanged: float = 0.0
 
 
 def prepare(problem: FlowProblem) -> FlowGrid:
@@ -111,8 +113,8 @@ def prepare(problem: FlowProblem) -> FlowGrid:
     shell = grid.domain & (coarse.block_mean(skull, factors) < 0.5)
     levels = poisson.build_levels(grid.domain, grid.spacing_mm)
     start_ml = fractions[grid.domain].sum(axis=0, dtype=np.float64)[: int(problem.classes.max()) + 1] * grid.block_ml
-    part = _shell_part(problem, factors, shell) if problem.skull_share > 0 else np.empty(0)
-    return FlowGrid(problem, grid, levels, fractions, shell[grid.domain], part, start_ml)
+    exchange = _exchange(problem, factors, shell)
+    return FlowGrid(problem, grid, levels, fractions, shell[grid.domain], exchange, start_ml)
 
 
 def begin(flow: FlowGrid) -> FlowState:
@@ -144,13 +146,14 @@ def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaini
     fastest = float(np.abs(velocity).max(initial=0.0))
     dt = remaining / max(1, int(np.ceil(remaining * fastest)))
     grid = flow.grid
-    everywhere = extend(velocity, grid.rank, grid.halo)
+    everywhere = extend(velocity, grid.inside, grid.rank, grid.halo)
     displacement = advance(state.displacement, everywhere, dt, grid.active)
     carried, sums = sample(flow.fractions, displacement, grid.inside)
     iterations = state.iterations + solution.iterations
     soft_ml = sums[: len(flow.start_ml)] * grid.block_ml
     answer = _measured_answer(state, soft_ml, targets_ml, dt / remaining)
-    return FlowState(displacement, carried, soft_ml, answer, solution.p, state.steps + 1, iterations), dt
+    exchanged = state.exchanged + (1.0 - state.exchanged) * dt / remaining
+    return FlowState(displacement, carried, soft_ml, answer, solution.p, state.steps + 1, iterations, exchanged), dt
 
 
 def voxel_displacement(
@@ -192,7 +195,8 @@ def _coefficients(
     if problem.skull_share > 0:
         grows = problem.skull_share * sum(target - flow.start_ml[index] for index, target in targets_ml.items())
         misses = grows - float(volumes[1:].sum() - flow.start_ml[1:].sum())
-        source[flow.shell] -= misses / remaining / block_ml * flow.shell_part
+        source[flow.shell] -= misses / remaining / (flow.shell.sum() * block_ml)
+        source[flow.shell] += flow.exchange * (1.0 - state.exchanged) / remaining
     return source, np.maximum(state.carried[:, -1].astype(np.float64), 0.0) / problem.ell_mm**2
 
 
@@ -215,12 +219,13 @@ def _mobility(flow: FlowGrid, state: FlowState) -> np.ndarray | float:
     return kappa
 
 
-def _shell_part(problem: FlowProblem, factors: tuple[int, int, int], shell: np.ndarray) -> np.ndarray:
-    """Part of the skull's share that each block of the shell takes up; the sum is 1 also where weights are below 0."""
-    weight = np.ones(int(shell.sum()))
-    if problem.skull_weight is not None:
-        weight = coarse.block_mean(problem.skull_weight, factors)[shell].astype(np.float64)
-    return np.asarray(weight / weight.sum())
+def _exchange(problem: FlowProblem, factors: tuple[int, int, int], shell: np.ndarray) -> np.ndarray:
+    """Source in the blocks of the shell that exchanges volume with the skull; the sum is 0."""
+    if problem.exchange_ml is None:
+        return np.zeros(int(shell.sum()))
+    voxel_ml = float(np.prod(problem.spacing_mm)) / 1000.0
+    density = coarse.block_mean(problem.exchange_ml, factors)[shell].astype(np.float64) / voxel_ml
+    return np.asarray(density - density.mean())
 
 
 def _with_shell(skull: np.ndarray, spacing_mm: Spacing, shell_mm: float) -> np.ndarray:

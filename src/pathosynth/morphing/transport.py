@@ -37,22 +37,24 @@ def advance(displacement: np.ndarray, velocity: np.ndarray, dt: float, blocks: n
     return out
 
 
-def extend(values: np.ndarray, rank: np.ndarray, halo: np.ndarray) -> np.ndarray:
+def extend(values: np.ndarray, inside: np.ndarray, rank: np.ndarray, halo: tuple[np.ndarray, ...]) -> np.ndarray:
     """Spread a field from a domain into the layers around it, 0 beyond them.
 
     A block of the halo gets the Gaussian-weighted mean of its neighbours of lower rank.
 
     Args:
-        values: (n, channels) float32 on the blocks of rank 0, in C order.
+        values: (n, channels) float32 on the blocks of the domain.
+        inside: (n,) flat numbers of these blocks.
         rank: (I, J, K) uint8, 0 in the domain, 1, 2 ... in the layers.
-        halo: (m,) flat numbers of the blocks of the layers, inner layers first.
+        halo: flat numbers of the blocks of each layer, inner layers first.
 
     Returns:
         (I, J, K, channels) float32.
     """
     out = np.zeros((*rank.shape, values.shape[1]), np.float32)
-    out[rank == 0] = values
-    _extend(out, rank, halo, _SMOOTH)
+    out.reshape(-1, values.shape[1])[inside] = values
+    for layer in halo:
+        by_rows(lambda a, b: _extend(out, rank, layer[a:b], _SMOOTH), len(layer), 4)  # noqa: B023 (done in the round)
     return out
 
 
@@ -72,12 +74,16 @@ def _at(field: np.ndarray, x: np.float32, y: np.float32, z: np.float32, out: np.
     j, b = _low(y, field.shape[1])
     k, c = _low(z, field.shape[2])
     i2, j2, k2 = min(i + 1, field.shape[0] - 1), min(j + 1, field.shape[1] - 1), min(k + 1, field.shape[2] - 1)
+    w00, w01, w10, w11 = (one - a) * (one - b), (one - a) * b, a * (one - b), a * b
     for n in range(len(out)):
-        near = (one - b) * ((one - c) * field[i, j, k, n] + c * field[i, j, k2, n])
-        near += b * ((one - c) * field[i, j2, k, n] + c * field[i, j2, k2, n])
-        far = (one - b) * ((one - c) * field[i2, j, k, n] + c * field[i2, j, k2, n])
-        far += b * ((one - c) * field[i2, j2, k, n] + c * field[i2, j2, k2, n])
-        out[n] = (one - a) * near + a * far
+        near = w00 * field[i, j, k, n] + w01 * field[i, j2, k, n] + w10 * field[i2, j, k, n] + w11 * field[i2, j2, k, n]
+        far = (
+            w00 * field[i, j, k2, n]
+            + w01 * field[i, j2, k2, n]
+            + w10 * field[i2, j, k2, n]
+            + w11 * field[i2, j2, k2, n]
+        )
+        out[n] = (one - c) * near + c * far
 
 
 @compiled
