@@ -66,8 +66,9 @@ class FlowGrid:
     """A problem on its coarse grid.
 
     `fractions` is (I', J', K', channels): one channel per class 0..n, then one weighted channel per weighted class,
-    then the slack. `shell` marks the domain's blocks outside the skull and `exchange` is the source in each of
-    them that exchanges volume with the skull over the whole pseudo-time (their sum is 0). `start_ml` are the classes' soft volumes before anything moved.
+    then the slack. `shell` marks the domain's blocks outside the skull and `exchange` is the source in each of them
+    that exchanges volume with the skull over the whole pseudo-time (their sum is 0). `start_ml` are the classes' soft
+    volumes before anything moved.
     """
 
     problem: FlowProblem

@@ -50,19 +50,20 @@ class Plan:
         folds: wanted volume of whole labels, as a fold of the present one. What is neither here nor a part is kept;
             external CSF is the slack that pays unless it is listed.
         skull_share: part of the net gain that the skull grows by, 0 to 1.
-        skull_weight: float32, broadcastable to the labels: where the skull gives way more; see `FlowProblem`.
+        exchange_ml: (I, J, K) float32, where the skull comes in and where it goes out besides its share; see
+            `FlowProblem`. Needs a skull share.
         sulcal_flattening: 0 to 1.
         ell_mm: decay length of the slack.
         mobility: label value to kappa, for structures that should move less.
-        effaced: values, with a fold, squeezed to so little that they may fall apart: what flow leaves is peeled off to
-            the background (`efface`), so the skull must follow (skull_share = 1); their pieces and squeeze are not judged.
+        effaced: values with wanted volumes so small that they may fall apart: what flow leaves is peeled off to the
+            background (`efface`), so the skull must follow (skull_share = 1); their pieces and squeeze are not judged.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
     lengths: Lengths | None = None
     folds: dict[int, float] = field(default_factory=dict)
     skull_share: float = 0.0
-    skull_weight: np.ndarray | None = None
+    exchange_ml: np.ndarray | None = None
     sulcal_flattening: float = 0.0
     ell_mm: float = 12.0
     mobility: dict[int, float] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Task:
         classes: `cleaned` as classes, labels split into parts.
         problem: what the flow needs.
         targets_ml: wanted volume of each constrained class, without those that change to a length.
+        effaced_ml: wanted volume of each class of an effaced label, which the flow does not go down to.
         budget: what the plan costs as far as it is known beforehand (the volume of a length is not).
     """
 
@@ -95,6 +97,7 @@ class Task:
     classes: ClassMap
     problem: FlowProblem
     targets_ml: dict[int, float]
+    effaced_ml: dict[int, float]
     budget: Budget
 
     @property
@@ -116,11 +119,15 @@ def make_task(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan
     cleaned = clean_source(source)
     parts = {name: _cropped(part, labels.shape, box) for name, part in plan.parts.items()}
     classes = split_classes(cleaned, parts)
-    problem = _problem(cleaned, classes, scheme, spacing_mm, plan, parts, _crop_weight(plan.skull_weight, labels, box))
+    exchange = None if plan.exchange_ml is None else crop(plan.exchange_ml, box, 0.0)
+    problem = _problem(cleaned, classes, scheme, spacing_mm, plan, parts, exchange)
     targets = _targets(problem, classes, plan)
     budget = _budget(problem, plan, targets)
+    now = class_volumes_ml(problem)
+    effaced = {index: targets[index] for index in classes.of_values(plan.effaced)}
+    targets |= {index: max(ml, THINNEST_FOLD * float(now[index])) for index, ml in effaced.items()}
     specks = int((cleaned != source).sum())
-    return Task(plan, scheme, spacing_mm, box, source, cleaned, specks, classes, problem, targets, budget)
+    return Task(plan, scheme, spacing_mm, box, source, cleaned, specks, classes, problem, targets, effaced, budget)
 
 
 def inside_skull(labels: np.ndarray, scheme: LabelScheme) -> np.ndarray:
@@ -185,18 +192,9 @@ def _cropped(part: Part, shape: tuple[int, ...], box: Box) -> Part:
     return Part(part.values, part.volume_ml, region, weight)
 
 
-def _crop_weight(weight: np.ndarray | None, labels: np.ndarray, box: Box) -> np.ndarray | None:
-    """The skull's weight in the box; the border value goes on outside the array."""
-    if weight is None:
-        return None
-    full, shape = np.broadcast_to(weight, labels.shape), labels.shape
-    index = [np.clip(np.arange(a, b), 0, n - 1) for a, b, n in zip(box.start, box.stop, shape, strict=True)]
-    return np.ascontiguousarray(full[np.ix_(*index)], dtype=np.float32)
-
-
 def _problem(
     labels: np.ndarray, classes: ClassMap, scheme: LabelScheme, spacing_mm: Spacing, plan: Plan,
-    parts: dict[str, Part], skull_weight: np.ndarray | None,
+    parts: dict[str, Part], exchange_ml: np.ndarray | None,
 ) -> FlowProblem:  # fmt: skip
     """The flow problem of a plan."""
     slack = scheme.group("external_csf") if scheme.has("external_csf") else ()
@@ -216,7 +214,7 @@ def _problem(
         mobility={index: kappa for v, kappa in plan.mobility.items() for index in classes.of_values((v,))},
         skull_share=plan.skull_share,
         shell_mm=SHELL_MM,
-        skull_weight=skull_weight,
+        exchange_ml=exchange_ml,
         ell_mm=plan.ell_mm,
     )
 
@@ -236,7 +234,7 @@ def _targets(problem: FlowProblem, classes: ClassMap, plan: Plan) -> dict[int, f
     now = class_volumes_ml(problem)
     free = {*problem.weighted, *problem.slack}
     targets = {
-        index: float(now[index]) * _flow_fold(plan, value)
+        index: float(now[index]) * plan.folds.get(value, 1.0)
         for index, value in enumerate(classes.values)
         if index and index not in free
     }
@@ -246,12 +244,6 @@ def _targets(problem: FlowProblem, classes: ClassMap, plan: Plan) -> dict[int, f
             total = float(now[list(members)].sum())
             targets |= {index: float(now[index]) * part.volume_ml / total for index in members}
     return targets
-
-
-def _flow_fold(plan: Plan, value: int) -> float:
-    """Fold that the flow aims at; effaced labels are left thick enough to be squeezed."""
-    fold = plan.folds.get(value, 1.0)
-    return max(fold, THINNEST_FOLD) if value in plan.effaced else fold
 
 
 def _budget(problem: FlowProblem, plan: Plan, targets: dict[int, float]) -> Budget:

@@ -11,7 +11,7 @@ _SULCUS_MM = 5.0  # half the widest gap between gyri that still counts as a sulc
 _FISSURE_MM = 4.0  # half-width of the interhemispheric fissure, which is no sulcus
 _VERMIS_SHARE = 0.125  # of the cerebellum's width, to each side of its midline
 _PONS_LEVELS, _PONS_RAMP_MM = (0.40, 0.75), 1.5
-_FOSSA_MM = 8.0  # how far around the hindbrain the skull is tight
+_FOSSA_MM = 8.0  # how far around the hindbrain the skull comes in
 _STEM_END_MM, _OUTLET_MM = 4.0, 6.0  # length of the stem's end that marks the foramen magnum, and its radius
 _STRONGEST_SULCAL = 8.0  # times the compressibility elsewhere: removes a third of the sulcal CSF without folds
 
@@ -82,23 +82,32 @@ def pons_weight(brainstem: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
     return np.asarray(_FLOOR + (1.0 - _FLOOR) * belly, np.float32)[None]
 
 
-def fossa_weight(
-    hindbrain: np.ndarray, brainstem: np.ndarray, spacing_mm: Spacing, *, tightness: float, outlet: float
+def herniation_ml(
+    head: np.ndarray, hindbrain: np.ndarray, brainstem: np.ndarray, spacing_mm: Spacing, herniated_ml: float
 ) -> np.ndarray:
-    """Where the skull gives way in a small posterior fossa. (I, J, K) float32.
+    """Exchange with the skull that presses the hindbrain down: it comes in around it and yields at the foramen magnum.
 
-    1 far away, 1 + `tightness` next to the hindbrain, and -`outlet` below the lower end of the brainstem, the foramen
-    magnum, through which the hindbrain leaves what draws in around it.
+    It comes in from the skull near the hindbrain, falling off over 8 mm, and goes out below the end of the brainstem.
+
+    Args:
+        head: (I, J, K) bool, the inside of the skull.
+        hindbrain: (I, J, K) bool, cerebellum and brainstem.
+        brainstem: (I, J, K) bool.
+        spacing_mm: of the voxels.
+        herniated_ml: volume that is exchanged.
+
+    Returns:
+        (I, J, K) float32 in mL, above 0 where the skull comes in; the sum is 0. See `flow.FlowProblem`.
     """
     near = ndi.distance_transform_edt(~hindbrain, sampling=spacing_mm)
-    weight = 1.0 + tightness * np.exp(-0.5 * (near / _FOSSA_MM) ** 2)
     lowest = np.argwhere(brainstem)[:, 2].min(initial=brainstem.shape[2] - 1)
-    end = brainstem & (np.arange(brainstem.shape[2]) <= lowest + _STEM_END_MM / spacing_mm[2])
-    centre = np.argwhere(end).mean(axis=0) if end.any() else np.zeros(3)
-    offsets = [(np.arange(n) - c) * s for n, c, s in zip(brainstem.shape, centre, spacing_mm, strict=True)]
-    radius2 = offsets[0][:, None, None] ** 2 + offsets[1][None, :, None] ** 2
-    below = 0.5 * (1.0 - np.tanh(offsets[2] / 2.0))[None, None, :]
-    return np.asarray(weight - (outlet + weight) * np.exp(-0.5 * radius2 / _OUTLET_MM**2) * below, np.float32)
+    end = np.argwhere(brainstem & (np.arange(brainstem.shape[2]) <= lowest + _STEM_END_MM / spacing_mm[2]))
+    centre = end.mean(axis=0) if len(end) else np.zeros(3)
+    x, y, z = ((np.arange(n) - c) * s for n, c, s in zip(head.shape, centre, spacing_mm, strict=True))
+    outlet = np.exp(-0.5 * (x[:, None, None] ** 2 + y[None, :, None] ** 2 + z**2) / _OUTLET_MM**2) * (z < 0)
+    outlet *= ~head
+    inlet = np.exp(-0.5 * (near / _FOSSA_MM) ** 2) * (outlet < 0.1) * ~head
+    return np.asarray(herniated_ml * (inlet / max(inlet.sum(), 1e-9) - outlet / max(outlet.sum(), 1e-9)), np.float32)
 
 
 def sulcal_weight(

@@ -2,8 +2,8 @@
 
 Without settings the volumes follow the gestational age and whether the spine was repaired before birth. They are ratios
 to a normal brain of the same age and protocol, from an atlas of patients before repair (21 to 25 weeks) and from growth
-rates after it (Mufti et al. 2024, PMC10947002); `typical` lists them. The skull follows what brain and CSF lose, most of
-all around the hindbrain, which leaves through the foramen magnum.
+rates after it (Mufti et al. 2024, PMC10947002); `typical` lists them. The skull follows what brain and CSF lose, and
+presses the hindbrain through the foramen magnum.
 """
 
 from typing import Annotated, Literal, Self
@@ -18,7 +18,7 @@ from pathosynth.morphing import Morphed, biometry, measure, weights
 from pathosynth.morphing.classes import Part
 from pathosynth.morphing.measure import SIDES
 from pathosynth.morphing.parts import present_ml, side_parts, sides_ml, whole_part
-from pathosynth.morphing.plan import Lengths, Plan, check_labels
+from pathosynth.morphing.plan import Lengths, Plan, check_labels, inside_skull
 from pathosynth.pathologies.hindbrain import Age, hindbrain_severity
 from pathosynth.pathologies.settings import (
     Fold,
@@ -49,6 +49,7 @@ _AFTER = {  # CSF comes back with time; cerebellum and brainstem: middle of what
     "brainstem": ((25.0,), (0.73,)),
     "external_csf": ((25.0, 33.0), (0.4, 0.9)),
 }
+_HERNIATION = {"none": 0.5, "fetal": 0.1}  # four of five resolve after repair (PMC7960395)
 _VENTRICLES_AT_REPAIR = 3.1  # middle of 2.2 and 4.0
 
 
@@ -85,10 +86,8 @@ class Config(Payment):
     """Wanted corpus callosum volume as a multiple."""
     posterior_bias: Annotated[float, pydantic.Field(ge=-2.5, le=2.5)] = 1.0
     """Above 0 the occipital horns grow more: colpocephaly, usual in Chiari II."""
-    fossa_tightness: Annotated[float, pydantic.Field(ge=0, le=20)] = 4.0
-    """How much more the skull draws in next to the hindbrain than elsewhere."""
-    herniation: Annotated[float, pydantic.Field(ge=0, le=20)] = 4.0
-    """How strongly the hindbrain is pressed through the foramen magnum."""
+    herniation: Share | None = None
+    """Volume pressed through the foramen magnum, as a share of the hindbrain; 0.5 before, 0.1 after repair."""
     skull_share: Share = 1.0
     """Not used here: the skull always follows."""
 
@@ -164,8 +163,8 @@ def typical(age_weeks: float, repair: str, ventricles_ml: float) -> dict[str, fl
     low, high = _AGES_WEEKS
     if not low <= age_weeks <= high:
         raise InputError(
-            f"age_weeks={age_weeks:g}: typical Chiari II volumes are known for a fetus of {low:g} to {high:g} weeks. Set "
-            "every volume by pathology 'profile' instead."
+            f"age_weeks={age_weeks:g}: typical Chiari II volumes are known for a fetus of {low:g} to {high:g} weeks. "
+            "Set every volume by pathology 'profile' instead."
         )
     repaired = repair == "fetal" and age_weeks >= _REPAIR_WEEKS
     ratios = {name: float(np.interp(age_weeks, *knots)) for name, knots in _BEFORE.items()}
@@ -225,14 +224,15 @@ def _plan(
         lambda now: measure.measured_widths_mm(now, scheme, spacing_mm),
     )
     stem, small = scheme.mask(labels, "brainstem"), scheme.mask(labels, "cerebellum")
+    head = inside_skull(labels, scheme) > 0
+    share = _HERNIATION[config.repair] if config.herniation is None else config.herniation
+    herniated_ml = share * (asked["cerebellum_ml"] + asked["brainstem_ml"])
     return Plan(
         parts,
         lengths if widths else None,
         tissue_folds(config, scheme, leave_out=("cerebellum", "brainstem")),
         skull_share=1.0,
-        skull_weight=weights.fossa_weight(
-            small | stem, stem, spacing_mm, tightness=config.fossa_tightness, outlet=config.herniation
-        ),
+        exchange_ml=weights.herniation_ml(head, small | stem, stem, spacing_mm, herniated_ml),
         effaced=scheme.group("external_csf"),
     )
 
