@@ -90,7 +90,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(labels: np.ndarray, scheme: Any, spacing: Any) -> dict[str, float]:
         return corner_mm(labels) | {"nothing": np.nan}
 
-    for name, model, morph in (("shift", Shift, shift), ("push", Push, push), ("picky", Level, picky)):
+    for name, model, morph in (("shift", Shift, shift), ("pull", Shift, shift), ("push", Push, push), ("picky", Level, picky)):
         module = SimpleNamespace(Config=model, morph=morph, severity=measured)
         monkeypatch.setitem(PATHOLOGIES, name, module)  # type: ignore[arg-type]
 
@@ -124,21 +124,54 @@ def test_the_displacement_leads_from_the_last_map_to_the_parent():
     np.testing.assert_array_equal(np.unique(morphed.displacement[1]), [-4])
 
 
-def test_pathologies_that_fight_stop_after_two_rounds_and_say_so(monkeypatch):
-    """Each correction drags the other target away, for ever."""
-    for name, drag in (("shift", "drags_j_mm"), ("push", "drags_i_mm")):
+def again_that_drags(monkeypatch: pytest.MonkeyPatch, drags: dict[str, tuple[str, float]]) -> None:
+    """Let the corrections of some toys move the other target by so many mm."""
+    for name, (setting, drag) in drags.items():
 
-        def again(config: Config, asked: dict[str, float], name: str = name, drag: str = drag) -> Config:
-            return type(config)(**asked, **{drag: 4.0})
+        def again(config: Config, asked: dict[str, float], setting: str = setting, drag: float = drag) -> Config:
+            return type(config)(**asked, **{setting: drag})
 
         monkeypatch.setattr(PATHOLOGIES[name], "again", again, raising=False)
+
+
+def test_a_correction_that_does_as_much_harm_is_taken_back(monkeypatch):
+    again_that_drags(monkeypatch, {"shift": ("drags_j_mm", 4), "push": ("drags_i_mm", 4)})
     morphed = done(("shift", {"i_mm": 36}), ("push", {"j_mm": 36}))
-    assert [(c["round"], c["pathology"]) for c in morphed.report["corrections"]] == [
-        (1, "shift"), (1, "push"), (2, "shift"), (2, "push"),
+    assert corner_mm(morphed.labels) == {"i_mm": 40, "j_mm": 36}
+    assert [(c["round"], c["pathology"], c["done"]) for c in morphed.report["corrections"]] == [
+        (1, "shift", False), (2, "shift", False),
     ]  # fmt: skip
+    assert "13 tolerances" in morphed.report["corrections"][0]["why"]
     (warning,) = morphed.report["warnings"]
     assert "shift: i_mm ended at 40 mm, asked were 36" in warning
     assert morphed.report["targets"][0]["reached"] == 40
+
+
+def test_pathologies_that_disturb_each_other_stop_after_two_rounds(monkeypatch):
+    """Each correction drags the other target by 2 mm less than it had drifted, so all help and none ends it."""
+    drags = iter((10.0, 8.0, 6.0, 4.0))
+
+    def again(config: Config, asked: dict[str, float]) -> Config:
+        return type(config)(**asked, **{"drags_j_mm" if isinstance(config, Shift) else "drags_i_mm": next(drags)})
+
+    for name in ("shift", "push"):
+        monkeypatch.setattr(PATHOLOGIES[name], "again", again, raising=False)
+    morphed = done(("shift", {"i_mm": 36}), ("push", {"j_mm": 36, "drags_i_mm": 12}))
+    assert [(c["round"], c["pathology"], c["done"]) for c in morphed.report["corrections"]] == [
+        (1, "shift", True), (1, "push", True), (2, "shift", True), (2, "push", True),
+    ]  # fmt: skip
+    assert corner_mm(morphed.labels) == {"i_mm": 40, "j_mm": 36}
+    assert len(morphed.report["warnings"]) == 1
+
+
+def test_the_last_word_on_a_measure_counts():
+    morphed = done(("shift", {"i_mm": 36}), ("push", {"j_mm": 36}), ("pull", {"i_mm": 20}))
+    assert corner_mm(morphed.labels) == {"i_mm": 20, "j_mm": 36}
+    assert [(t["pathology"], t["measure"], t["asked"]) for t in morphed.report["targets"]] == [
+        ("push", "j_mm", 36),
+        ("pull", "i_mm", 20),
+    ]
+    assert morphed.report["corrections"] == []
 
 
 def test_a_target_without_a_setting_of_its_name_is_left_and_told(monkeypatch):
@@ -167,8 +200,15 @@ def test_small_drifts_are_no_reason_to_morph_again():
 def test_sides_are_asked_of_the_setting_of_both():
     step = composition.Step("ventriculomegaly", PATHOLOGIES["ventriculomegaly"].Config(ventricle_fold=1.5))
     asked = {"atrial_width_left_mm": 12.0, "atrial_width_right_mm": 14.0}
-    found = composition._in_absolute_numbers(step, asked).model_dump(exclude_defaults=True)
+    found = composition.in_absolute_numbers(step, asked).model_dump(exclude_defaults=True)
     assert found == {"atrial_width_mm": {"left": 12.0, "right": 14.0}}
+
+
+def test_one_side_alone_and_who_pays_are_asked_again():
+    model = PATHOLOGIES["cerebellar_hypoplasia"].Config
+    step = composition.Step("cerebellar_hypoplasia", model(cerebellum_fold=0.6, pattern="left", skull_share=0.3))
+    found = composition.in_absolute_numbers(step, {"cerebellum_left_ml": 2.5})
+    assert found == model(cerebellum_ml=2.5, pattern="left", skull_share=0.3)
 
 
 def test_without_a_displacement_of_every_step_there_is_none():

@@ -1,6 +1,6 @@
 """Several pathologies in one brain: put in one after the other, measured together, corrected where they drifted."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ TOLERANCES = {"mL": (0.001, 0.005), "mm": (0.3, 0.0)}
 """How far a target may end from what was asked: an amount and a part of it. Other units are not corrected."""
 
 AGES = ("age_weeks", "age_years")
+
+KEPT = (*AGES, "_share", "pattern")
+"""Ends of the names of settings that a correction takes over: they say who pays and where, not how much."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def apply(labels: Volume, scheme: LabelScheme, steps: Sequence[Step], seed: int)
         reports.append(now.report)
     if now is None:
         raise ConfigError("Expected at least one pathology, found none.")
-    targets = list(_targets(steps, reports))
+    targets = _targets(steps, reports)
     corrections: list[dict[str, Any]] = []
     for round_ in range(1, ROUNDS + 1 if len(steps) > 1 else 1):
         for number, step in enumerate(steps):
@@ -135,12 +138,15 @@ def _followed_by(before: Morphed | None, after: Morphed) -> Morphed:
     return Morphed(after.labels, compose(before.displacement, after.displacement), after.report)
 
 
-def _targets(steps: Sequence[Step], reports: Sequence[dict[str, Any]]) -> Iterator[Target]:
+def _targets(steps: Sequence[Step], reports: Sequence[dict[str, Any]]) -> list[Target]:
+    """Targets of all steps; where several ask for one measure, the last one's word counts."""
+    found: dict[str, Target] = {}
     for number, (step, report) in enumerate(zip(steps, reports, strict=True)):
         for told in report.get("targets", []):
-            yield Target(
-                number, step.pathology, told["measure"], told["unit"], float(told["asked"]), float(told["reached"])
-            )
+            measure, asked, reached = told["measure"], float(told["asked"]), float(told["reached"])
+            found.pop(measure, None)
+            found[measure] = Target(number, step.pathology, measure, told["unit"], asked, reached)
+    return list(found.values())
 
 
 def _measured(labels: Volume, scheme: LabelScheme, pathology: str) -> dict[str, float]:
@@ -163,41 +169,58 @@ def _drifted(targets: Sequence[Target], labels: Volume, scheme: LabelScheme) -> 
 def _corrected(
     labels: Volume, scheme: LabelScheme, step: Step, targets: Sequence[Target], now: Morphed, rng: np.random.Generator
 ) -> tuple[Morphed, dict[str, Any]]:
-    """A pathology once more, as a small correction; where that cannot be done the map stays, and why is told."""
+    """A pathology once more, as a small correction; where that cannot be done or does harm the map stays."""
     asked = {target.measure: target.asked for target in targets if target.pathology == step.pathology}
     try:
-        again = Step(step.pathology, _in_absolute_numbers(step, asked))
+        again = Step(step.pathology, in_absolute_numbers(step, asked))
         after = _followed_by(now, _morph(labels, scheme, again, now, rng))
     except (ConfigError, MorphError) as error:
         return now, {"done": False, "why": str(error)}
+    before, then = (_worst(targets, labels.with_array(one.labels), scheme) for one in (now, after))
+    if then >= before:
+        why = f"it would move a target to {then:.2g} tolerances from what was asked; now none is beyond {before:.2g}"
+        return now, {"done": False, "why": why}
     return after, {"done": True, "report": after.report}
 
 
-def _in_absolute_numbers(step: Step, asked: dict[str, float]) -> Config:
+def _worst(targets: Sequence[Target], labels: Volume, scheme: LabelScheme) -> float:
+    """How far the target that is furthest from what was asked is from it, in tolerances."""
+    found = {name: _measured(labels, scheme, name) for name in {target.pathology for target in targets}}
+    return max(t.off(float(found[t.pathology].get(t.measure, t.reached))) for t in targets)
+
+
+def in_absolute_numbers(step: Step, asked: Mapping[str, float]) -> Config:
     """Settings that ask for the same targets of a map that already has the pathology, and for no other change.
 
     A pathology may say so itself in a function `again(config, asked)`. Else the settings named like the measures are
-    set (``x_left_mm`` and ``x_right_mm`` are the sides of ``x_mm``) and all others are the defaults.
+    set (``x_left_mm`` and ``x_right_mm`` are the sides of ``x_mm``), who pays and where (`KEPT`) stays as it was, and
+    all other settings are the defaults.
 
     Raises:
-        ConfigError: its settings have no such names.
+        ConfigError: its settings have no such names, or they do not go together.
     """
     module = PATHOLOGIES[step.pathology]
     if hasattr(module, "again"):
-        config: Config = module.again(step.config, asked)
+        config: Config = module.again(step.config, dict(asked))
         return config
-    fields = type(step.config).model_fields
-    values: dict[str, Any] = {name: value for name, value in asked.items() if name in fields}
-    for side in ("left", "right"):
-        for name, value in asked.items():
-            whole = name.replace(f"_{side}_", "_")
-            if whole != name and whole in fields:
-                sides = values.get(whole)
-                values[whole] = {**(sides if isinstance(sides, dict) else {}), side: value}
+    model = type(step.config)
+    values: dict[str, Any] = {name: value for name, value in asked.items() if name in model.model_fields}
+    for name in asked:
+        whole = name.replace("_left_", "_").replace("_right_", "_")
+        if whole != name and whole in model.model_fields:
+            sides = {side: asked[key] for side in ("left", "right") if (key := _of_side(whole, side)) in asked}
+            values[whole] = sides if len(sides) == 2 else next(iter(sides.values()))
     if not values:
         raise ConfigError(f"{step.pathology} has no setting named like {', '.join(asked)}.")
-    ages = {name: getattr(step.config, name) for name in AGES if getattr(step.config, name, None) is not None}
-    return build_config(type(step.config), ages | values, f"correction of {step.pathology}")
+    kept = {name: value for name in step.config.model_fields_set if name.endswith(KEPT)
+            and (value := getattr(step.config, name)) is not None}  # fmt: skip
+    return build_config(model, kept | values, f"correction of {step.pathology}")
+
+
+def _of_side(measure: str, side: str) -> str:
+    """``atrial_width_mm`` of the left is ``atrial_width_left_mm``."""
+    name, _, unit = measure.rpartition("_")
+    return f"{name}_{side}_{unit}"
 
 
 def _report(

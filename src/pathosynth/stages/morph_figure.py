@@ -118,11 +118,12 @@ def measures_met(entries: Sequence[tuple[Variant, dict[str, Any]]]) -> Iterator[
 
 
 def severities(entries: Sequence[tuple[Variant, dict[str, Any]]]) -> Iterator[Panel]:
-    """One panel for every measure of severity, whether it was a target or not."""
+    """One panel for every measure of severity, target or not; z-scores and single sides stand in the case table."""
     found: dict[str, list[tuple[str, float]]] = {}
     for task, entry in entries:
         for measure, value in entry.get("severity", {}).items():
-            found.setdefault(measure, []).append((task.kind, value))
+            if not measure.endswith("_z") and "_left_" not in measure and "_right_" not in measure:
+                found.setdefault(measure, []).append((task.kind, value))
     for measure, pairs in found.items():
         kinds, values = zip(*pairs, strict=True)
         yield Panel(f"measured\n{measure}", kinds, values)
