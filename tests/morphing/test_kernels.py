@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.ndimage as ndi
 
-from pathosynth.morphing import counting, measure, poisson, threads, topology, transport
+from pathosynth.morphing import coarse, counting, measure, poisson, threads, topology, transport
 from pathosynth.morphing.warp import warp_labels
 
 SHAPE = (17, 14, 19)
@@ -110,8 +110,9 @@ def results(rng):
     displacement = ndi.gaussian_filter(rng.standard_normal((*shape, 3)), (2, 2, 2, 0)).astype(np.float32) * 20
     everywhere = np.arange(mask.size)
     moved = transport.advance(displacement, displacement, 0.5, everywhere)
-    carried, sums = transport.sample(displacement, moved, everywhere)
+    carried = transport.sample(displacement, moved, everywhere)
     labels = (mask * 2 + (displacement[..., 0] > 0)).astype(np.uint8)
+    sums = transport.sampled_sums(coarse.class_fractions(labels, (1, 1, 1), np.arange(4)), moved, everywhere)
     warped = warp_labels(labels, np.moveaxis(moved, -1, 0))
     counts = counting.contact_matrix(warped)
     return p, poisson.mean_flux(operator, p), moved, carried, sums, warped, counts

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage as ndi
+import scipy.sparse as sp
 
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing.threads import by_rows, compiled
@@ -83,23 +84,28 @@ def build_grid(inside: np.ndarray, spacing_mm: Spacing, factors: tuple[int, int,
 
 
 def class_fractions(
-    classes: np.ndarray,
-    factors: tuple[int, int, int],
-    channels: np.ndarray,
-    out: np.ndarray,
-    weight: np.ndarray | None = None,
-) -> None:
-    """Add the share of classes in each block to the channels of a field.
+    classes: np.ndarray, factors: tuple[int, int, int], channels: np.ndarray, weight: np.ndarray | None = None
+) -> sp.csr_matrix:
+    """Share of each block that belongs to each channel; most blocks hold one class, so a sparse matrix.
 
     Args:
         classes: (I, J, K) uint8; the shape is a multiple of `factors`.
         factors: voxels per block.
         channels: (n_classes,) int, the channel of each class; -1 leaves a class out.
-        out: (I', J', K', channels) float32, changed.
         weight: (I, J, K) float32 multiplied with the indicator of every class; None is 1 everywhere.
+
+    Returns:
+        (n_blocks, channels) CSR float32.
     """
     weights = np.ones((1, 1, 1), np.float32) if weight is None else weight
-    by_rows(lambda a, b: _add_fractions(classes, factors, channels, weights, out, a, b), len(out), classes[0].size)
+    shape = [n // f for n, f in zip(classes.shape, factors, strict=True)]
+    ends = np.zeros(int(np.prod(shape)) + 1, np.int32)
+    rows, row_size = shape[0], classes[0].size
+    by_rows(lambda a, b: _count_channels(classes, factors, channels, ends, a, b), rows, row_size)
+    np.cumsum(ends, out=ends)
+    column, share = np.empty(ends[-1], np.int32), np.zeros(ends[-1], np.float32)
+    by_rows(lambda a, b: _add_shares(classes, factors, channels, weights, ends, column, share, a, b), rows, row_size)
+    return sp.csr_matrix((share, column, ends), shape=(len(ends) - 1, int(channels.max(initial=0)) + 1))
 
 
 def refine(displacement: np.ndarray, factors: tuple[int, int, int], blocks: tuple[slice, slice, slice]) -> np.ndarray:
@@ -139,28 +145,68 @@ def _block_mean(array: np.ndarray, factors: tuple[int, int, int], out: np.ndarra
 
 
 @compiled
-def _add_fractions(
-    classes: np.ndarray,
-    factors: tuple[int, int, int],
-    channels: np.ndarray,
-    weight: np.ndarray,
-    out: np.ndarray,
-    start: int,
-    stop: int,
+def _place(column: np.ndarray, start: int, stop: int, channel: int) -> int:
+    """Where a channel is among the first entries of a row, -1 where it is not."""
+    for n in range(start, stop):
+        if column[n] == channel:
+            return n
+    return -1
+
+
+@compiled
+def _count_channels(
+    classes: np.ndarray, factors: tuple[int, int, int], channels: np.ndarray, ends: np.ndarray, start: int, stop: int
 ) -> None:
-    """Add planes of blocks to `out`; a weight of one voxel counts for all."""
+    """Number of channels in each block of some planes, one place further on."""
     a, b, c = factors
-    even, part = weight.size == 1, np.float32(1 / (a * b * c))
+    seen = np.empty(a * b * c, np.int32)
+    blocks = (classes.shape[1] // b, classes.shape[2] // c)
     for i in range(start, stop):
-        for j in range(out.shape[1]):
-            for k in range(out.shape[2]):
+        for j in range(blocks[0]):
+            for k in range(blocks[1]):
+                found = 0
                 for x in range(i * a, i * a + a):
                     for y in range(j * b, j * b + b):
                         for z in range(k * c, k * c + c):
                             channel = channels[classes[x, y, z]]
-                            if channel >= 0:
-                                share = weight[0, 0, 0] if even else weight[x, y, z]
-                                out[i, j, k, channel] += part * share
+                            if channel >= 0 and _place(seen, 0, found, channel) < 0:
+                                seen[found] = channel
+                                found += 1
+                ends[(i * blocks[0] + j) * blocks[1] + k + 1] = found
+
+
+@compiled
+def _add_shares(
+    classes: np.ndarray,
+    factors: tuple[int, int, int],
+    channels: np.ndarray,
+    weight: np.ndarray,
+    ends: np.ndarray,
+    column: np.ndarray,
+    share: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """Fill the rows of the blocks of some planes; a weight of one voxel counts for all."""
+    a, b, c = factors
+    even, part = weight.size == 1, np.float32(1 / (a * b * c))
+    blocks = (classes.shape[1] // b, classes.shape[2] // c)
+    for i in range(start, stop):
+        for j in range(blocks[0]):
+            for k in range(blocks[1]):
+                first = ends[(i * blocks[0] + j) * blocks[1] + k]
+                last = first
+                for x in range(i * a, i * a + a):
+                    for y in range(j * b, j * b + b):
+                        for z in range(k * c, k * c + c):
+                            channel = channels[classes[x, y, z]]
+                            if channel < 0:
+                                continue
+                            at = _place(column, first, last, channel)
+                            if at < 0:
+                                at, last = last, last + 1
+                                column[at] = channel
+                            share[at] += part * (weight[0, 0, 0] if even else weight[x, y, z])
 
 
 @compiled

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.ndimage as ndi
+import scipy.sparse as sp
 
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import coarse, poisson
-from pathosynth.morphing.transport import advance, extend, sample
+from pathosynth.morphing.transport import advance, extend, sample, sampled_sums
 
 _FLOOR_ML = 1e-6
 _FIRST_ANSWER = 0.7  # velocities averaged to block centres move thin structures less than the equation says
@@ -65,8 +66,9 @@ class FlowProblem:
 class FlowGrid:
     """A problem on its coarse grid.
 
-    `fractions` is (I', J', K', channels): one channel per class 0..n, then one weighted channel per weighted class,
-    then the slack. `shell` marks the domain's blocks outside the skull and `exchange` is the source in each of them
+    `fractions` is (n_blocks, channels) CSR: one channel per class 0..n, then one weighted channel per weighted class,
+    then the slack; everything the equation needs is a combination of channels, so time hardly grows with their number.
+    `shell` marks the domain's blocks outside the skull and `exchange` is the source in each of them
     that exchanges volume with the skull over the whole pseudo-time (their sum is 0). `start_ml` are the classes' soft
     volumes before anything moved.
     """
@@ -74,7 +76,7 @@ class FlowGrid:
     problem: FlowProblem
     grid: coarse.CoarseGrid
     levels: tuple[poisson.Level, ...]
-    fractions: np.ndarray
+    fractions: sp.csr_matrix
     shell: np.ndarray
     exchange: np.ndarray
     start_ml: np.ndarray
@@ -86,8 +88,7 @@ class FlowState:
 
     Attributes:
         displacement: (I', J', K', 3) float32, psi(x) - x in blocks.
-        carried: (n_domain, channels) float32, the channels seen through psi.
-        soft_ml: (n_classes + 1,) volume of every class in the domain, summed over its carried fractions.
+        channels_ml: (channels,) volume of every channel in the domain, seen through psi.
         answer: (n_classes + 1,) change of ln V that the grid makes of a requested one; rates are divided by it.
         pressure: (n_domain,) last solution, the next one starts from it.
         steps, iterations: steps taken and solver iterations spent.
@@ -95,13 +96,17 @@ class FlowState:
     """
 
     displacement: np.ndarray
-    carried: np.ndarray
-    soft_ml: np.ndarray
+    channels_ml: np.ndarray
     answer: np.ndarray
     pressure: np.ndarray | None = None
     steps: int = 0
     iterations: int = 0
     exchanged: float = 0.0
+
+    @property
+    def soft_ml(self) -> np.ndarray:
+        """Volume of every class 0..n, the sum of its fractions in the domain."""
+        return self.channels_ml[: len(self.answer)]
 
 
 def prepare(problem: FlowProblem) -> FlowGrid:
@@ -113,19 +118,15 @@ def prepare(problem: FlowProblem) -> FlowGrid:
     fractions = _fractions(problem, grid)
     shell = grid.domain & (coarse.block_mean(skull, factors) < 0.5)
     levels = poisson.build_levels(grid.domain, grid.spacing_mm)
-    start_ml = fractions[grid.domain].sum(axis=0, dtype=np.float64)[: int(problem.classes.max()) + 1] * grid.block_ml
+    start_ml = _channels_ml(grid, fractions, np.zeros((*grid.shape, 3), np.float32))[: int(problem.classes.max()) + 1]
     exchange = _exchange(problem, factors, shell)
     return FlowGrid(problem, grid, levels, fractions, shell[grid.domain], exchange, start_ml)
 
 
 def begin(flow: FlowGrid) -> FlowState:
     """The state before anything moved."""
-    return FlowState(
-        np.zeros((*flow.grid.shape, 3), np.float32),
-        flow.fractions[flow.grid.domain],
-        flow.start_ml,
-        np.full(len(flow.start_ml), _FIRST_ANSWER),
-    )
+    still = np.zeros((*flow.grid.shape, 3), np.float32)
+    return FlowState(still, _channels_ml(flow.grid, flow.fractions, still), np.full(len(flow.start_ml), _FIRST_ANSWER))
 
 
 def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaining: float) -> tuple[FlowState, float]:
@@ -140,8 +141,8 @@ def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaini
     Returns:
         The new state and the pseudo-time used.
     """
-    source, screening = _coefficients(flow, state, targets_ml, remaining)
-    operator = poisson.assemble(flow.levels, _mobility(flow, state), screening)
+    source, screening, kappa = _coefficients(flow, state, targets_ml, remaining)
+    operator = poisson.assemble(flow.levels, kappa, screening)
     solution = poisson.solve(operator, source, state.pressure, tolerance=flow.problem.tolerance)
     velocity = poisson.mean_flux(operator, solution.p)
     fastest = float(np.abs(velocity).max(initial=0.0))
@@ -149,12 +150,11 @@ def step(flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaini
     grid = flow.grid
     everywhere = extend(velocity, grid.inside, grid.rank, grid.halo)
     displacement = advance(state.displacement, everywhere, dt, grid.active)
-    carried, sums = sample(flow.fractions, displacement, grid.inside)
+    channels_ml = _channels_ml(grid, flow.fractions, displacement)
     iterations = state.iterations + solution.iterations
-    soft_ml = sums[: len(flow.start_ml)] * grid.block_ml
-    answer = _measured_answer(state, soft_ml, targets_ml, dt / remaining)
+    answer = _measured_answer(state, channels_ml, targets_ml, dt / remaining)
     exchanged = state.exchanged + (1.0 - state.exchanged) * dt / remaining
-    return FlowState(displacement, carried, soft_ml, answer, solution.p, state.steps + 1, iterations, exchanged), dt
+    return FlowState(displacement, channels_ml, answer, solution.p, state.steps + 1, iterations, exchanged), dt
 
 
 def voxel_displacement(
@@ -166,39 +166,50 @@ def voxel_displacement(
     return coarse.refine(state.displacement, flow.grid.factors, wanted)
 
 
-def _fractions(problem: FlowProblem, grid: coarse.CoarseGrid) -> np.ndarray:
+def _fractions(problem: FlowProblem, grid: coarse.CoarseGrid) -> sp.csr_matrix:
     """The channels of `FlowGrid.fractions`."""
-    count, weighted = int(problem.classes.max()) + 1, len(problem.weighted)
-    plain, grown, slack = np.arange(count), np.full(count, -1), np.full(count, -1)
-    grown[list(problem.weighted)] = np.arange(count, count + weighted)
-    slack[list(problem.slack)] = count + weighted
-    out = np.zeros((*grid.shape, count + weighted + 1), np.float32)
-    for channels, weight in ((plain, None), (grown, problem.source_weight), (slack, problem.slack_weight)):
-        coarse.class_fractions(problem.classes, grid.factors, channels, out, weight)
-    return out
+    count = int(problem.classes.max()) + 1
+    grown, slack = np.full((2, count), -1)
+    grown[list(problem.weighted)] = np.arange(len(problem.weighted))
+    slack[list(problem.slack)] = 0
+    layers = ((np.arange(count), None), (grown, problem.source_weight), (slack, problem.slack_weight))
+    parts = [coarse.class_fractions(problem.classes, grid.factors, channels, weight) for channels, weight in layers]
+    return sp.csr_matrix(sp.hstack(parts if problem.weighted else [parts[0], parts[2]], format="csr"))
+
+
+def _channels_ml(grid: coarse.CoarseGrid, fractions: sp.csr_matrix, displacement: np.ndarray) -> np.ndarray:
+    """Volume of every channel in the domain, seen through psi."""
+    return sampled_sums(fractions, displacement, grid.inside) * grid.block_ml
 
 
 def _coefficients(
     flow: FlowGrid, state: FlowState, targets_ml: dict[int, float], remaining: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Source (2) and screening (3) on the domain, float64."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Source (2), screening (3) and mobility on the domain: combinations of channels, seen through psi.
+
+    Mobility is the mean over the classes in each block, 1 where nothing is anchored.
+    """
     problem, block_ml = flow.problem, flow.grid.block_ml
     volumes = state.soft_ml
-    source = np.zeros(len(state.carried))
+    parts = np.zeros((flow.fractions.shape[1], 3))
     for index, target in targets_ml.items():
         rate = np.log(max(target, _FLOOR_ML) / max(volumes[index], _FLOOR_ML)) / remaining
         growth = rate * volumes[index] / state.answer[index]
         channel = index
         if index in problem.weighted:
             channel = len(volumes) + problem.weighted.index(index)
-        density = state.carried[:, channel].astype(np.float64)
-        source += growth * density / max(density.sum() * block_ml, _FLOOR_ML)
+        parts[channel, 0] += growth / max(state.channels_ml[channel], _FLOOR_ML)
+    parts[-1, 1] = 1.0 / problem.ell_mm**2
+    for index, value in problem.mobility.items():
+        parts[index, 2] = value - 1.0
+    combined = (flow.fractions @ parts).astype(np.float32).reshape(*flow.grid.shape, 3)
+    source, screening, kappa = sample(combined, state.displacement, flow.grid.inside).astype(np.float64).T
     if problem.skull_share > 0:
         grows = problem.skull_share * sum(target - flow.start_ml[index] for index, target in targets_ml.items())
         misses = grows - float(volumes[1:].sum() - flow.start_ml[1:].sum())
         source[flow.shell] -= misses / remaining / (flow.shell.sum() * block_ml)
         source[flow.shell] += flow.exchange * (1.0 - state.exchanged) / remaining
-    return source, np.maximum(state.carried[:, -1].astype(np.float64), 0.0) / problem.ell_mm**2
+    return source, screening, 1.0 + kappa
 
 
 def _measured_answer(state: FlowState, grown_ml: np.ndarray, targets_ml: dict[int, float], part: float) -> np.ndarray:
@@ -210,14 +221,6 @@ def _measured_answer(state: FlowState, grown_ml: np.ndarray, targets_ml: dict[in
             realised = np.log(max(grown_ml[index], _FLOOR_ML) / max(state.soft_ml[index], _FLOOR_ML))
             answer[index] = np.clip(realised / requested, *_ANSWERS)
     return answer
-
-
-def _mobility(flow: FlowGrid, state: FlowState) -> np.ndarray | float:
-    """Mobility kappa on the domain, the mean over the classes in each block; 1 where nothing is anchored."""
-    kappa: np.ndarray | float = 1.0
-    for index, value in flow.problem.mobility.items():
-        kappa = kappa - (1.0 - value) * state.carried[:, index].astype(np.float64)
-    return kappa
 
 
 def _exchange(problem: FlowProblem, factors: tuple[int, int, int], shell: np.ndarray) -> np.ndarray:

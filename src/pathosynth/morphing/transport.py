@@ -1,13 +1,16 @@
 """Carrying fields on a grid of blocks along a backward map psi(x) = x + displacement(x)."""
 
+from functools import partial
+
 import numpy as np
+import scipy.sparse as sp
 
 from pathosynth.morphing.threads import by_rows, compiled
 
 _SMOOTH = np.exp(-0.5 * np.arange(4)).astype(np.float32)  # a Gaussian of one block at a squared distance of 0 to 3
 
 
-def sample(field: np.ndarray, displacement: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sample(field: np.ndarray, displacement: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """All channels of a field at psi of some blocks, by trilinear interpolation; beyond the grid its border counts.
 
     Args:
@@ -16,11 +19,27 @@ def sample(field: np.ndarray, displacement: np.ndarray, blocks: np.ndarray) -> t
         blocks: (n,) flat numbers.
 
     Returns:
-        (n, channels) float32, and the sum of each channel over these blocks, (channels,) float64.
+        (n, channels) float32.
     """
     out = np.empty((len(blocks), field.shape[3]), np.float32)
-    sums = by_rows(lambda a, b: _sample(field, displacement, blocks[a:b], out[a:b]), len(blocks))
-    return out, np.sum(sums, axis=0)
+    by_rows(lambda a, b: _sample(field, displacement, blocks[a:b], out[a:b]), len(blocks))
+    return out
+
+
+def sampled_sums(field: sp.csr_matrix, displacement: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Sum of `sample` over the blocks for every channel of a sparse field; takes no longer with more channels.
+
+    Args:
+        field: (n_blocks, channels) CSR.
+        displacement: (I, J, K, 3) float32, in blocks.
+        blocks: (n,) flat numbers.
+
+    Returns:
+        (channels,) float64.
+    """
+    ends, column, value = field.indptr, field.indices, field.data
+    work = partial(_sampled_sums, ends, column, value, field.shape[1], displacement)
+    return np.asarray(np.sum(by_rows(lambda a, b: work(blocks[a:b]), len(blocks)), axis=0))
 
 
 def advance(displacement: np.ndarray, velocity: np.ndarray, dt: float, blocks: np.ndarray) -> np.ndarray:
@@ -87,16 +106,34 @@ def _at(field: np.ndarray, x: np.float32, y: np.float32, z: np.float32, out: np.
 
 
 @compiled
-def _sample(field: np.ndarray, displacement: np.ndarray, blocks: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Fill `out` for some blocks; returns the sum of each channel."""
-    _, J, K, channels = field.shape
-    total = np.zeros(channels)
+def _sample(field: np.ndarray, displacement: np.ndarray, blocks: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out` for some blocks."""
+    _, J, K, _ = field.shape
     for n in range(len(blocks)):
         i, j, k = blocks[n] // (J * K), blocks[n] // K % J, blocks[n] % K
         d = displacement[i, j, k]
         _at(field, np.float32(i) + d[0], np.float32(j) + d[1], np.float32(k) + d[2], out[n])
-        for c in range(channels):
-            total[c] += out[n, c]
+
+
+@compiled
+def _sampled_sums(
+    ends: np.ndarray, column: np.ndarray, value: np.ndarray, channels: int, displacement: np.ndarray, blocks: np.ndarray
+) -> np.ndarray:
+    """The sums of some blocks."""
+    total, one = np.zeros(channels), np.float32(1)
+    I, J, K, _ = displacement.shape  # noqa: E741 (letters of the shape)
+    for block in blocks:
+        i, j, k = block // (J * K), block // K % J, block % K
+        d = displacement[i, j, k]
+        x, a = _low(np.float32(i) + d[0], I)
+        y, b = _low(np.float32(j) + d[1], J)
+        z, c = _low(np.float32(k) + d[2], K)
+        for corner in range(8):
+            p, q, r = corner >> 2, corner >> 1 & 1, corner & 1
+            weight = (a if p else one - a) * (b if q else one - b) * (c if r else one - c)
+            row = (min(x + p, I - 1) * J + min(y + q, J - 1)) * K + min(z + r, K - 1)
+            for n in range(ends[row], ends[row + 1]):
+                total[column[n]] += weight * value[n]
     return total
 
 
