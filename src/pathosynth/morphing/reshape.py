@@ -1,5 +1,6 @@
 """From a plan in millilitres or millimetres to a checked, reshaped label map."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,8 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     frozen = tuple(index for classes in _searched(task).values() for index in classes)
     slack = (*task.problem.slack, *task.effaced_ml)
     exact = flip_to_counts(tidy, task.classes.array, displacement, _counts(task, tidy), slack, frozen)
+    sealed, displacement = _effaced(task, _sealed(task, exact.classes), displacement)
+    exact = replace(exact, classes=sealed)
     after = task.classes.to_labels(exact.classes, labels.dtype)
     found = _validate(task, reached, exact, after)
     if found.errors:
@@ -151,6 +154,14 @@ def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
         allowed = {index: count for index, count in allowed.items() if index not in task.effaced_ml}
         out = limit_pieces(out, allowed, connectivity, LARGEST_STRAY_VOXELS, WIDEST_GAP_VOXELS)
     return out
+
+
+def _sealed(task: Task, classes: np.ndarray) -> np.ndarray:
+    """Background next to ventricles given to effaced labels, so that no flip lays a ventricle against the skull."""
+    if not task.effaced_ml:
+        return classes
+    inner = np.isin(classes, task.classes.of_values(task.scheme.group("ventricles")))
+    return np.where(measure.touches(inner) & (classes == 0), next(iter(task.effaced_ml)), classes).astype(classes.dtype)
 
 
 def _effaced(task: Task, classes: np.ndarray, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,7 @@ _AFTER = {  # CSF comes back with time; cerebellum and brainstem: middle of what
     "brainstem": ((25.0,), (0.73,)),
     "external_csf": ((25.0, 33.0), (0.4, 0.9)),
 }
-_HERNIATION = {"none": 0.5, "fetal": 0.1}  # four of five resolve after repair (PMC7960395)
+_HERNIATION = {"none": 1.5, "fetal": 0.5}  # four of five resolve after repair (PMC7960395)
 _VENTRICLES_AT_REPAIR = 3.1  # middle of 2.2 and 4.0
 
 
@@ -86,8 +86,8 @@ class Config(Payment):
     """Wanted corpus callosum volume as a multiple."""
     posterior_bias: Annotated[float, pydantic.Field(ge=-2.5, le=2.5)] = 1.0
     """Above 0 the occipital horns grow more: colpocephaly, usual in Chiari II."""
-    herniation: Share | None = None
-    """Volume pressed through the foramen magnum, as a share of the hindbrain; 0.5 before, 0.1 after repair."""
+    herniation: Annotated[float, pydantic.Field(ge=0, le=3)] | None = None
+    """Volume pressed through the foramen magnum, as a share of the hindbrain; 1.5 before, 0.5 after repair."""
     skull_share: Share = 1.0
     """Not used here: the skull always follows."""
 

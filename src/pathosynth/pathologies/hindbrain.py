@@ -63,6 +63,8 @@ def cerebellum_target(
 ) -> tuple[str, float]:
     """Measure that is wanted of the cerebellum, named as in `hindbrain_severity`, and its value (mL or mm).
 
+    Where one side is small, the volume of both, because no plane divides a cerebellum whose one half has shrunk.
+
     Raises:
         InputError: there is no cerebellum, a z-score without an age, or an age outside the norm.
     """
@@ -72,17 +74,15 @@ def cerebellum_target(
     if config.transcerebellar_diameter_z is not None:
         norm = load_norm("transcerebellar_diameter_mm")
         return "transcerebellar_diameter_mm", norm.value(config.transcerebellar_diameter_z, needed_age(config))
-    name, now = "cerebellum_ml", whole
+    now = whole
     if config.pattern in SIDES:
-        name, now = (
-            f"cerebellum_{config.pattern}_ml",
-            sides_ml(labels, scheme, spacing_mm, "cerebellum")[config.pattern],
-        )
-    if config.cerebellum_ml is not None:
-        return name, config.cerebellum_ml
+        now = sides_ml(labels, scheme, spacing_mm, "cerebellum")[config.pattern]
+    wanted = config.cerebellum_ml
     if config.cerebellum_fold is not None:
-        return name, now * config.cerebellum_fold
-    return name, now * load_norm("cerebellum_ml").fold_at_z(config.cerebellum_z or 0.0, needed_age(config))
+        wanted = now * config.cerebellum_fold
+    if wanted is None:
+        wanted = now * load_norm("cerebellum_ml").fold_at_z(config.cerebellum_z or 0.0, needed_age(config))
+    return "cerebellum_ml", whole - now + wanted
 
 
 def cerebellum_part(
@@ -102,8 +102,9 @@ def cerebellum_part(
     """
     volume = wanted if name.endswith("_ml") else None
     if config.pattern in SIDES:
-        both = dict.fromkeys(SIDES, wanted)
-        return side_parts(labels, scheme, "cerebellum", both)[config.pattern]
+        now = sides_ml(labels, scheme, spacing_mm, "cerebellum")
+        small = dict.fromkeys(SIDES, wanted - sum(now.values()) + now[config.pattern])
+        return side_parts(labels, scheme, "cerebellum", small)[config.pattern]
     weight = None
     if config.pattern == "vermian":
         weight = weights.vermis_weight(scheme.mask(labels, "cerebellum"), spacing_mm, inside=1.0, outside=0.05)
