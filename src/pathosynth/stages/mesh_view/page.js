@@ -4,12 +4,13 @@
 const scenes = JSON.parse(byId("scenes").textContent);
 const plot = byId("plot");
 const PANES = ["scene", "scene2"];
-const START = { eye: { x: -0.85, y: 1.35, z: 0.6 }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: 0 } };
+const START = { eye: { x: -0.86, y: 1.38, z: 0.6 }, up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: 0 } };
 const SIDES = {
   L: ["left", [-1, 0, 0], [0, 0, 1]], R: ["right", [1, 0, 0], [0, 0, 1]], A: ["front", [0, 1, 0], [0, 0, 1]],
   P: ["back", [0, -1, 0], [0, 0, 1]], S: ["top", [0, 0, 1], [0, 1, 0]], I: ["bottom", [0, 0, -1], [0, 1, 0]],
 };
-const DISTANCE = 1.7, TILT = 0.25, DEGREES_PER_SECOND = 12, SCALE_BAR_MM = 20;
+const DISTANCE = 1.75, TILT = 0.25, NEAREST = 0.3, FARTHEST = 6, DEGREES_PER_SECOND = 12, SCALE_BAR_MM = 20;
+const REACH = 1.3;
 const LAMP = { x: 3e4, y: 6e4, z: 1e5 };
 const LIGHT = { ambient: 0.55, diffuse: 0.65, specular: 0.12, roughness: 0.7, fresnel: 0.05 };
 
@@ -49,14 +50,14 @@ function surfaces(pane, number) {
 }
 
 function marks(pane, number) {
-  const [x, y, z] = pane.centre, far = 1.1 * state.shown.half_mm, low = z - far, half = SCALE_BAR_MM / 2;
+  const [x, y, z] = pane.centre, far = 1.1 * state.shown.half_mm, low = z - 0.96 * REACH * state.shown.half_mm, half = SCALE_BAR_MM / 2;
   const common = { type: "scatter3d", scene: PANES[number], hoverinfo: "skip", showlegend: false };
   return [
     { ...common, mode: "text", text: ["L", "R", "P", "A", "I", "S"], textfont: { size: 15, color: "#111" },
-      x: [x - far, x + far, x, x, x, x], y: [y, y, y - far, y + far, y, y], z: [z, z, z, z, low, z + far] },
-    { ...common, mode: "lines+text", text: ["", `${SCALE_BAR_MM} mm`, ""], textposition: "bottom center",
+      x: [x - far, x + far, x, x, x, x], y: [y, y, y - far, y + far, y, y], z: [z, z, z, z, z - far, z + far] },
+    { ...common, mode: "lines+text", text: ["", "", "", "", `${SCALE_BAR_MM} mm`], textposition: "bottom center",
       line: { color: "#111", width: 5 }, textfont: { size: 12, color: "#111" },
-      x: [x - half, x, x + half], y: [y + far, y + far, y + far], z: [low, low, low] },
+      x: [x - half, x + half, null, x, x], y: [y, y, null, y - half, y + half], z: [low, low, null, low, low] },
   ];
 }
 
@@ -109,7 +110,7 @@ function layout() {
     },
   };
   panes.forEach((pane, number) => {
-    const axis = (middle) => ({ visible: false, range: [middle - 1.2 * half_mm, middle + 1.2 * half_mm] });
+    const axis = (middle) => ({ visible: false, range: [middle - REACH * half_mm, middle + REACH * half_mm] });
     const [x, y, z] = pane.centre;
     made[PANES[number]] = {
       domain: { x: [number * wide, (number + 1) * wide], y: [0, 1] }, aspectmode: "cube", camera: state.camera,
@@ -121,7 +122,7 @@ function layout() {
 
 function draw() {
   return Plotly.react(plot, traces(), layout(), {
-    responsive: true, displaylogo: false, modeBarButtons: [["toImage"]],
+    responsive: true, displaylogo: false, scrollZoom: false, modeBarButtons: [["toImage"]],
     toImageButtonOptions: { filename: state.shown.case, scale: 2 },
   });
 }
@@ -156,6 +157,14 @@ function far(a, b) { return Math.abs(a.x - b.x) + Math.abs(a.y - b.y) + Math.abs
 function setRotating(on) {
   state.rotating = on;
   byId("rotate").setAttribute("aria-pressed", String(on));
+}
+
+/** The wheel brings both panes nearer or farther; plotly's own zoom depends on the frame rate and moves one pane only. */
+function zoom(event) {
+  event.preventDefault();
+  const { eye, up, center } = state.camera, now = Math.hypot(eye.x, eye.y, eye.z);
+  const wanted = Math.min(Math.max(now * Math.exp(event.deltaY / 1000), NEAREST), FARTHEST);
+  look({ eye: { x: eye.x * wanted / now, y: eye.y * wanted / now, z: eye.z * wanted / now }, up, center });
 }
 
 /** The pane that is not dragged follows the one that is; what this page set itself is no news. */
@@ -260,9 +269,10 @@ function connect() {
       look({ eye, up: upright, center: START.center });
     });
   }
-  for (const event of ["pointerdown", "wheel", "touchstart"]) {
+  for (const event of ["pointerdown", "touchstart"]) {
     plot.addEventListener(event, () => setRotating(false), { capture: true, passive: true });
   }
+  plot.addEventListener("wheel", zoom, { passive: false });
   plot.on("plotly_relayouting", follow);
   plot.on("plotly_relayout", follow);
 }
