@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pathosynth.morphing.measure import SIDES, left_half
 from pathosynth.runs.errors import InputError
 
 _MOST = 255
@@ -19,12 +20,14 @@ class Part:
         volume_ml: wanted volume; None where a length is wanted of it.
         region: bool, broadcastable to the labels: where voxels of these values belong to the part; None is everywhere.
         weight: float32 > 0, broadcastable to the labels: where the part changes more than elsewhere; None is evenly.
+        side: "left" or "right" of the midsagittal plane, which divides labels that parts of both sides claim; else "".
     """
 
     values: tuple[int, ...]
     volume_ml: float | None = None
     region: np.ndarray | None = None
     weight: np.ndarray | None = None
+    side: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,27 @@ class ClassMap:
         array: (I, J, K) uint8, 0 background, 1..n.
         values: label value of each class; position 0 is background.
         parts: classes of each part.
+        halves: pairs of classes, left and right, of labels that the midsagittal plane divides.
     """
 
     array: np.ndarray
     values: tuple[int, ...]
     parts: dict[str, tuple[int, ...]]
+    halves: tuple[tuple[int, int], ...] = ()
 
     def to_labels(self, classes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Label values of an array of classes."""
         return np.take(np.asarray(self.values, dtype), classes)
+
+    def divided(self, classes: np.ndarray) -> np.ndarray:
+        """Classes after a deformation, divided again at the midsagittal plane of the inside of the skull."""
+        if not self.halves:
+            return classes
+        is_left = left_half(classes > 0)
+        table = {side: np.arange(len(self.values), dtype=classes.dtype) for side in SIDES}
+        for left, right in self.halves:
+            table["left"][right], table["right"][left] = left, right
+        return np.asarray(np.where(is_left, table["left"][classes], table["right"][classes]))
 
     def of_values(self, values: tuple[int, ...]) -> tuple[int, ...]:
         """Classes that carry one of these label values."""
@@ -83,4 +98,15 @@ def split_classes(labels: np.ndarray, parts: Mapping[str, Part]) -> ClassMap:
     empty = [name for name, classes in found.items() if not classes]
     if empty:
         raise InputError(f"Labels: no voxel of {', '.join(empty)}. Check the label map and --scheme.")
-    return ClassMap(array, tuple(values), {name: tuple(classes) for name, classes in found.items()})
+    numbered = {name: tuple(classes) for name, classes in found.items()}
+    return ClassMap(array, tuple(values), numbered, _halves(values, parts, numbered))
+
+
+def _halves(
+    values: list[int], parts: Mapping[str, Part], numbered: Mapping[str, tuple[int, ...]]
+) -> tuple[tuple[int, int], ...]:
+    """Pairs of classes, left and right, that carry the same label."""
+    of_side = {
+        side: [index for name, part in parts.items() if part.side == side for index in numbered[name]] for side in SIDES
+    }
+    return tuple((a, b) for a in of_side["left"] for b in of_side["right"] if values[a] == values[b])

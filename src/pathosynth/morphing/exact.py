@@ -29,6 +29,7 @@ def flip_to_counts(
     counts: dict[int, int],
     slack: tuple[int, ...],
     frozen: tuple[int, ...] = (),
+    apart: tuple[tuple[int, int], ...] = (),
 ) -> Exact:
     """Flip boundary voxels between touching classes until the counts hold; no flip changes a class's topology.
 
@@ -43,13 +44,14 @@ def flip_to_counts(
         counts: wanted voxels of each constrained class.
         slack: classes that take or give the difference; not in `counts`.
         frozen: classes no voxel of which may change.
+        apart: pairs of classes that pass no voxel to each other, the halves of one label.
     """
     out = np.ascontiguousarray(np.pad(classes, 1))  # written through its flat view
     size = max([int(classes.max()), *counts]) + 1
     now = label_counts(classes, size)
     surplus = {index: int(now[index]) - wanted for index, wanted in counts.items()}
     flips = dict.fromkeys(range(size), 0)
-    for giver, taker, amount in _transfers(classes, surplus, slack, frozen):
+    for giver, taker, amount in _transfers(classes, surplus, slack, frozen, apart):
         moved = _transfer(out, source, displacement, giver, taker, amount)
         flips[giver] += moved
         flips[taker] += moved
@@ -60,11 +62,17 @@ def flip_to_counts(
 
 
 def _transfers(
-    classes: np.ndarray, surplus: dict[int, int], slack: tuple[int, ...], frozen: tuple[int, ...]
+    classes: np.ndarray,
+    surplus: dict[int, int],
+    slack: tuple[int, ...],
+    frozen: tuple[int, ...],
+    apart: tuple[tuple[int, int], ...],
 ) -> list[tuple[int, int, int]]:
     """Voxels to pass between touching classes, (giver, taker, voxels), so that every surplus becomes 0."""
     size = max([int(classes.max()), *surplus]) + 1
     graph = _contacts(classes, size, closed=frozen if 0 in surplus else (0, *frozen))
+    for a, b in apart:
+        graph[a, b] = graph[b, a] = 0.0
     distance, previous = csgraph.shortest_path(graph, directed=False, return_predecessors=True)
     left, net = dict(surplus), dict[tuple[int, int], int]()
     for giver in sorted(left, key=lambda index: -abs(left[index])):

@@ -47,6 +47,21 @@ def midline_index(intracranial: np.ndarray) -> float:
     return float(per_slice @ np.arange(len(per_slice))) / float(max(per_slice.sum(), 1))
 
 
+def left_half(intracranial: np.ndarray) -> np.ndarray:
+    """What lies left of the midsagittal plane, (I, 1, 1) bool."""
+    return (np.arange(intracranial.shape[0]) < midline_index(intracranial))[:, None, None]
+
+
+def inside_skull(labels: np.ndarray, scheme: LabelScheme) -> np.ndarray:
+    """Labels without those outside the skull (skin, bone, eyes …), where the scheme has such; else not copied."""
+    outside = set(scheme.values) - set(scheme.group("intracranial")) if scheme.has("intracranial") else set()
+    if not outside:
+        return labels
+    table = np.arange(max(scheme.values) + 1, dtype=labels.dtype)
+    table[list(outside)] = 0
+    return np.asarray(table[labels])
+
+
 def lateral_ventricle_group(scheme: LabelScheme) -> str:
     """The group that stands for the lateral ventricles; all ventricles where the scheme does not separate them."""
     return "lateral_ventricles" if scheme.has("lateral_ventricles") else "ventricles"
@@ -57,7 +72,7 @@ def side_masks(labels: np.ndarray, scheme: LabelScheme, group: str) -> dict[str,
 
     (I, J, K) bool each.
     """
-    is_left = (np.arange(labels.shape[0]) < midline_index(labels > 0))[:, None, None]
+    is_left = left_half(inside_skull(labels, scheme) > 0)
     members = set(scheme.group(group))
     named = {side: members & set(side_values(scheme, side)) for side in SIDES}
     shared = np.isin(labels, list(members - named["left"] - named["right"]))
@@ -165,7 +180,7 @@ def describe(before: np.ndarray, after: np.ndarray, scheme: LabelScheme, spacing
 def measured_widths_mm(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:
     """Atrial width of each side of an integer label map; see `atrial_widths_mm`."""
     ventricles = scheme.mask(labels, lateral_ventricle_group(scheme))
-    widths = atrial_widths_mm(ventricles, midline_index(labels > 0), spacing_mm)
+    widths = atrial_widths_mm(ventricles, midline_index(inside_skull(labels, scheme) > 0), spacing_mm)
     return dict(zip(SIDES, widths, strict=True))
 
 

@@ -61,6 +61,8 @@ def side_parts(
 ) -> dict[str, Part]:
     """Left and right part of a group: by the labels of each side, cut at the midsagittal plane where they are shared.
 
+    Together they stay on their sides: what crosses the plane changes its part.
+
     Args:
         labels: (I, J, K) in RAS orientation.
         scheme: its legend.
@@ -71,7 +73,7 @@ def side_parts(
     members = set(scheme.group(group))
     named = {side: members & set(measure.side_values(scheme, side)) for side in SIDES}
     shared = members - named["left"] - named["right"]
-    is_left = (np.arange(labels.shape[0]) < measure.midline_index(labels > 0))[:, None, None]
+    is_left = measure.left_half(measure.inside_skull(labels, scheme) > 0)
     parts = {}
     for side in SIDES:
         region = None
@@ -79,7 +81,7 @@ def side_parts(
             half = is_left if side == "left" else ~is_left
             region = half | np.isin(labels, list(named[side])) if named[side] else half
         wanted = None if volumes_ml is None else volumes_ml[side]
-        parts[side] = Part(tuple(sorted(named[side] | shared)), wanted, region, weight)
+        parts[side] = Part(tuple(sorted(named[side] | shared)), wanted, region, weight, side)
     return parts
 
 

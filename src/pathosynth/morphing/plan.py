@@ -1,7 +1,7 @@
 """What is wanted of a label map, and the flow problem, targets and budget that follow from it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def make_task(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan
         InputError: the map is not usable.
     """
     check_labels(labels, scheme, spacing_mm)
-    labels = inside_skull(labels, scheme)
+    labels = measure.inside_skull(labels, scheme)
     box = _head_box(labels, spacing_mm, SHELL_MM if plan.skull_share > 0 else 0.0)
     source = crop(labels, box, 0)
     cleaned = clean_source(source)
@@ -128,16 +128,6 @@ def make_task(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan
     targets |= {index: max(ml, THINNEST_FOLD * float(now[index])) for index, ml in effaced.items()}
     specks = int((cleaned != source).sum())
     return Task(plan, scheme, spacing_mm, box, source, cleaned, specks, classes, problem, targets, effaced, budget)
-
-
-def inside_skull(labels: np.ndarray, scheme: LabelScheme) -> np.ndarray:
-    """Labels without those outside the skull (skin, bone, eyes …), where the scheme has such; else not copied."""
-    outside = set(scheme.values) - set(scheme.group("intracranial")) if scheme.has("intracranial") else set()
-    if not outside:
-        return labels
-    table = np.arange(max(scheme.values) + 1, dtype=labels.dtype)
-    table[list(outside)] = 0
-    return np.asarray(table[labels])
 
 
 def clean_source(labels: np.ndarray) -> np.ndarray:
@@ -189,7 +179,7 @@ def _cropped(part: Part, shape: tuple[int, ...], box: Box) -> Part:
     """A part whose arrays are in the box."""
     region = None if part.region is None else crop(np.broadcast_to(part.region, shape), box, False)
     weight = None if part.weight is None else crop(np.broadcast_to(part.weight, shape), box, 1.0)
-    return Part(part.values, part.volume_ml, region, weight)
+    return replace(part, region=region, weight=weight)
 
 
 def _problem(

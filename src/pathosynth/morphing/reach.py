@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pathosynth.morphing.budget import check_slack
+from pathosynth.morphing.classes import ClassMap
 from pathosynth.morphing.flow import FlowGrid, FlowState, begin, step, voxel_displacement
 from pathosynth.morphing.lengths import LENGTH_TOLERANCE_MM, LengthGoal, LengthSearch, measured, next_volume_ml
 from pathosynth.morphing.warp import warp_labels
@@ -32,7 +33,11 @@ class Reached:
 
 
 def reach(
-    flow: FlowGrid, targets_ml: dict[int, float], goal: LengthGoal | None = None, loose: tuple[int, ...] = ()
+    flow: FlowGrid,
+    classes: ClassMap,
+    targets_ml: dict[int, float],
+    goal: LengthGoal | None = None,
+    loose: tuple[int, ...] = (),
 ) -> Reached:
     """Flow to volumes or lengths, round after round, until whole voxels agree.
 
@@ -42,6 +47,7 @@ def reach(
 
     Args:
         flow: the problem on its grid.
+        classes: what its classes are.
         targets_ml: wanted volume of each constrained class; kept ones have their present volume.
         goal: wanted lengths of the classes that are not among the targets.
         loose: classes too thin to be counted in whole voxels; they flow to their target and are not corrected.
@@ -57,7 +63,7 @@ def reach(
     for correction in range(_CORRECTIONS + 1 if goal is None else _LENGTH_ROUNDS):
         corrected = _corrected(trail, firm | _search_targets(goal, search, hard))
         state = _to_end(flow, state, targets_ml | corrected, search)
-        reached = materialise(flow, state, correction)
+        reached = materialise(flow, state, classes, correction)
         hard = hard_volumes_ml(flow, reached.classes)
         miss, off_mm = _hard_miss(flow, hard, firm), 0.0
         if goal is not None:
@@ -90,11 +96,12 @@ def _search_targets(goal: LengthGoal | None, search: dict[str, LengthSearch], ha
     return {index: float(hard[index]) * ratio[part] for part, classes in goal.parts.items() for index in classes}
 
 
-def materialise(flow: FlowGrid, state: FlowState, corrections: int = 0) -> Reached:
-    """Classes at voxel resolution; a rigid skull stays voxel for voxel."""
+def materialise(flow: FlowGrid, state: FlowState, classes: ClassMap, corrections: int = 0) -> Reached:
+    """Classes at voxel resolution; a rigid skull stays voxel for voxel, and so does the midsagittal plane."""
     displacement = voxel_displacement(flow, state)
     mask = flow.problem.classes > 0 if flow.problem.skull_share == 0 else None
-    return Reached(state, displacement, warp_labels(flow.problem.classes, displacement, mask=mask), corrections)
+    warped = warp_labels(flow.problem.classes, displacement, mask=mask)
+    return Reached(state, displacement, classes.divided(warped), corrections)
 
 
 def hard_volumes_ml(flow: FlowGrid, classes: np.ndarray) -> np.ndarray:

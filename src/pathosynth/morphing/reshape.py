@@ -23,7 +23,6 @@ from pathosynth.morphing.plan import (
     Plan,
     Task,
     class_volumes_ml,
-    inside_skull,
     make_task,
 )
 from pathosynth.morphing.reach import Reached, reach
@@ -52,7 +51,9 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     tidy, displacement = _effaced(task, _tidy(task, reached.classes), reached.displacement)
     frozen = tuple(index for classes in _searched(task).values() for index in classes)
     slack = (*task.problem.slack, *task.effaced_ml)
-    exact = flip_to_counts(tidy, task.classes.array, displacement, _counts(task, tidy), slack, frozen)
+    exact = flip_to_counts(
+        tidy, task.classes.array, displacement, _counts(task, tidy), slack, frozen, task.classes.halves
+    )
     sealed, displacement = _effaced(task, _sealed(task, exact.classes), displacement)
     exact = replace(exact, classes=sealed)
     after = task.classes.to_labels(exact.classes, labels.dtype)
@@ -84,7 +85,7 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
 
 def _with_surroundings(inside: np.ndarray, labels: np.ndarray, scheme: LabelScheme) -> np.ndarray:
     """What lies outside the skull put back; where the skull drew in, the nearest of it."""
-    before = inside_skull(labels, scheme)
+    before = measure.inside_skull(labels, scheme)
     if before is labels:
         return inside
     out = np.where(inside > 0, inside, np.where(before > 0, labels.dtype.type(0), labels))
@@ -106,7 +107,7 @@ def _reach(task: Task) -> Reached:
 
         goal = LengthGoal(_searched(task), lengths.wanted_mm, measured)
     try:
-        return reach(prepare(task.problem), task.targets_ml, goal, tuple(task.effaced_ml))
+        return reach(prepare(task.problem), task.classes, task.targets_ml, goal, tuple(task.effaced_ml))
     except SlackExhausted as stop:
         raise MorphError(_refusal(stop, task)) from None
 

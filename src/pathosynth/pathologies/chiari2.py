@@ -18,7 +18,7 @@ from pathosynth.morphing import Morphed, biometry, measure, weights
 from pathosynth.morphing.classes import Part
 from pathosynth.morphing.measure import SIDES
 from pathosynth.morphing.parts import present_ml, side_parts, sides_ml, whole_part
-from pathosynth.morphing.plan import Lengths, Plan, check_labels, inside_skull
+from pathosynth.morphing.plan import Lengths, Plan, check_labels
 from pathosynth.pathologies.hindbrain import Age, hindbrain_severity
 from pathosynth.pathologies.settings import (
     Fold,
@@ -50,6 +50,7 @@ _AFTER = {  # CSF comes back with time; cerebellum and brainstem: middle of what
     "external_csf": ((25.0, 33.0), (0.4, 0.9)),
 }
 _HERNIATION = {"none": 1.5, "fetal": 0.5}  # four of five resolve after repair (PMC7960395)
+_MIDLINE_MM = 3.0  # half-width of the zone at the midline where the ventricles hardly grow
 _VENTRICLES_AT_REPAIR = 3.1  # middle of 2.2 and 4.0
 
 
@@ -209,10 +210,10 @@ def _plan(
 ) -> Plan:
     """The wanted volumes as a plan for the engine."""
     group, widths = measure.lateral_ventricle_group(scheme), config.atrial_width_mm is not None
-    ventricles = scheme.mask(labels, group)
+    ventricles, head = scheme.mask(labels, group), measure.inside_skull(labels, scheme) > 0
     growth = weights.posterior_weight(ventricles, config.posterior_bias)
     if group == "ventricles":
-        growth = growth * weights.midline_weight(labels.shape, measure.midline_index(labels > 0), spacing_mm, 3.0)
+        growth = growth * weights.midline_weight(labels.shape, measure.midline_index(head), spacing_mm, _MIDLINE_MM)
     volumes = None if widths else {side: asked[f"ventricle_{side}_ml"] for side in SIDES}
     parts = side_parts(labels, scheme, group, volumes, growth)
     for name in ("cerebellum", "brainstem"):
@@ -224,7 +225,6 @@ def _plan(
         lambda now: measure.measured_widths_mm(now, scheme, spacing_mm),
     )
     stem, small = scheme.mask(labels, "brainstem"), scheme.mask(labels, "cerebellum")
-    head = inside_skull(labels, scheme) > 0
     share = _HERNIATION[config.repair] if config.herniation is None else config.herniation
     herniated_ml = share * (asked["cerebellum_ml"] + asked["brainstem_ml"])
     return Plan(

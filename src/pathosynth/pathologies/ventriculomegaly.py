@@ -249,7 +249,7 @@ def _growth(
     """Where the lateral ventricles grow more, broadcastable to the labels; None is evenly."""
     group, factors = measure.lateral_ventricle_group(scheme), []
     if config.midline_mm > 0 and group == "ventricles":
-        midline = measure.midline_index(labels > 0)
+        midline = measure.midline_index(measure.inside_skull(labels, scheme) > 0)
         factors.append(weights.midline_weight(labels.shape, midline, spacing_mm, config.midline_mm))
     if config.posterior_bias:
         factors.append(weights.posterior_weight(scheme.mask(labels, group), config.posterior_bias))
