@@ -193,7 +193,7 @@ function tableHead(table, titles) {
 
 function listStructures() {
   const two = state.shown.panes.length > 1;
-  const body = tableHead(byId("structures"), two ? ["", "healthy", "morphed", "change"] : ["", "mL"]);
+  const body = tableHead(byId("structures"), two ? ["", "parent", "morphed", "change"] : ["", "mL"]);
   for (const part of state.shown.structures) {
     const row = element("tr", undefined, body), label = element("label", undefined, element("td", undefined, row));
     const box = element("input", undefined, label);
@@ -220,7 +220,7 @@ function signed(percent) {
 function listSeverities() {
   const rows = state.shown.severities;
   byId("measured").hidden = rows.length === 0;
-  const titles = { healthy: "healthy", asked: "asked", reached: "reached" };
+  const titles = { parent: "parent", asked: "asked", reached: "reached" };
   const columns = Object.keys(titles).filter((key) => rows.some((row) => row[key] !== null));
   const body = tableHead(byId("severities"), ["", ...columns.map((key) => titles[key])]);
   for (const row of rows) {
@@ -233,7 +233,7 @@ function listSeverities() {
 function describe() {
   const { case: name, pathology, panes, arrows, largest_mm, notes } = state.shown;
   byId("heading").textContent = [name, pathology.replaceAll("_", " ")].filter(Boolean).join(" · ");
-  const titles = panes.length > 1 ? ["healthy", "morphed"] : [""];
+  const titles = panes.length > 1 ? ["parent", "morphed"] : [""];
   byId("captions").replaceChildren();
   panes.forEach((pane, number) => {
     const caption = element("h2", titles[number], byId("captions"));

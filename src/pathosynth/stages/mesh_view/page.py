@@ -8,7 +8,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-TITLE = "pathosynth: healthy and morphed surfaces"
+TITLE = "pathosynth: parent and morphed surfaces"
 
 
 def page(scenes: Sequence[dict[str, Any]]) -> str:

@@ -34,10 +34,10 @@ class Seen:
         case: its row of the table.
         scheme: legend of both label maps.
         labels: in RAS orientation.
-        parent: labels of the healthy case; None where they are not at hand.
+        parent: labels of the case it was made from; None where they are not at hand.
         displacement: (3, I, J, K) backward, in voxels of the labels; None where nobody kept it.
         asked: measure to what was asked of it.
-        healthy: severity of the parent, where its row has one.
+        before: severity of the parent, where its row has one.
         notes: what could not be shown.
     """
 
@@ -47,7 +47,7 @@ class Seen:
     parent: Volume | None = None
     displacement: np.ndarray | None = None
     asked: Mapping[str, Any] = field(default_factory=dict)
-    healthy: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -73,7 +73,7 @@ def scene(seen: Seen) -> Json:
     return {
         "case": seen.case.case,
         "pathology": seen.case.pathology,
-        "severities": severities(seen.case.severity, seen.asked, seen.healthy),
+        "severities": severities(seen.case.severity, seen.asked, seen.before),
         "structures": _legend(shown, [labels for _, labels in panes]),
         "panes": [
             {"title": title, "centre": centre, "meshes": found}
@@ -86,16 +86,16 @@ def scene(seen: Seen) -> Json:
     }
 
 
-def severities(reached: Mapping[str, Any], asked: Mapping[str, Any], healthy: Mapping[str, Any]) -> list[Json]:
+def severities(reached: Mapping[str, Any], asked: Mapping[str, Any], before: Mapping[str, Any]) -> list[Json]:
     """One row per measure: name without unit, unit, and its three values, null where not known."""
     names = [*asked, *(name for name in reached if name not in asked)]
-    return [_severity(name, reached.get(name), asked.get(name), healthy.get(name)) for name in names]
+    return [_severity(name, reached.get(name), asked.get(name), before.get(name)) for name in names]
 
 
-def _severity(name: str, reached: Any, asked: Any, healthy: Any) -> Json:
+def _severity(name: str, reached: Any, asked: Any, before: Any) -> Json:
     suffix = next((end for end in _UNITS if name.endswith(end)), "")
     title = name.removesuffix(suffix).replace("_", " ")
-    return {"measure": title, "unit": _UNITS.get(suffix, ""), "healthy": healthy, "asked": asked, "reached": reached}
+    return {"measure": title, "unit": _UNITS.get(suffix, ""), "parent": before, "asked": asked, "reached": reached}
 
 
 def _surfaces(labels: Volume, shown: Sequence[Structure]) -> Surfaces:
