@@ -2,13 +2,13 @@
 
 The made map is brought onto the patient's by a rigid transform (for adults with one isotropic scale) that knows labels
 only: cerebrum, deep grey matter and brainstem are laid over each other, coarse to fine, by least squares on the
-differences of their smoothed masks. The cerebellum takes no part, so that its place can be judged. Volumes, lengths and thicknesses
-are always those of the map's own grid; only places and Dice are taken after the alignment.
+differences of their smoothed masks. The cerebellum takes no part, so that its place can be judged. Volumes, lengths and
+thicknesses are always those of the map's own grid; only places and Dice are taken after the alignment.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -17,12 +17,10 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from scipy.stats import wasserstein_distance
 
-from pathosynth.data.labels import LabelScheme
-from pathosynth.data.volume import Spacing
-from pathosynth.morphing import biometry, measure
-
-SHELL_MM = 5.0
-"""What lies this near to cerebellum and brainstem is around the hindbrain."""
+from comparison_tables import Record
+from head import Head
+from pathosynth.morphing import measure
+from pathosynth.runs.errors import PathosynthError
 
 _BLOCKS = (4, 2)  # voxels per side of the blocks, coarse to fine
 _POINTS = 80_000  # of the patient's blocks, always the same ones, decide where a map lies
@@ -53,68 +51,6 @@ class Placement:
     def to_patient(self, points_mm: np.ndarray) -> np.ndarray:
         """(n, 3) points of the made map in the patient."""
         return np.asarray((points_mm - self.there) / self.scale @ self.rotation + self.here)
-
-
-@dataclass(frozen=True)
-class Head:
-    """A label map with what is measured on it once."""
-
-    labels: np.ndarray
-    scheme: LabelScheme
-    spacing_mm: Spacing
-
-    def mask(self, *groups: str) -> np.ndarray:
-        """(I, J, K) bool: in any of the groups that the scheme names."""
-        return np.isin(self.labels, [v for g in groups if self.scheme.has(g) for v in self.scheme.group(g)])
-
-    def points_mm(self, mask: np.ndarray) -> np.ndarray:
-        """(n, 3) centres of the voxels of a mask, in mm from the centre of the first voxel."""
-        return np.argwhere(mask) * np.array(self.spacing_mm)
-
-    def lowest_mm(self, group: str, placement: Placement | None = None) -> float:
-        """Height of a structure's lowest point, as seen by the patient; NaN without it."""
-        points = self.points_mm(self.mask(group))
-        if not len(points):
-            return float("nan")
-        placed = points if placement is None else placement.to_patient(points)
-        return float(np.percentile(placed[:, 2], _LOWEST_PERCENTILE))
-
-    @cached_property
-    def mantle(self) -> tuple[np.ndarray, np.ndarray]:
-        """Outer cortical voxels (n, 3) mm, and the distance from each to the ventricles (n,) mm."""
-        outside, cortex = self.mask("external_csf") | (self.labels == 0), self.mask("cortex")
-        points = self.points_mm(cortex & measure.touches(outside))
-        return points, measure.mantle_mm(cortex, outside, self.mask("ventricles"), self.spacing_mm)
-
-    @cached_property
-    def volumes_ml(self) -> dict[int, float]:
-        return measure.volumes_ml(self.labels, self.spacing_mm)
-
-    @cached_property
-    def alone(self) -> dict[str, float]:
-        """Measures that need no second map."""
-        widths = measure.measured_widths_mm(self.labels, self.scheme, self.spacing_mm)
-        return {
-            "atrial_width_mm": float(np.mean(list(widths.values()))),
-            "contact_faces": float(measure.contact_faces(self.mask("ventricles"), self.mask("cortex"))),
-            "transcerebellar_diameter_mm": biometry.transcerebellar_diameter_mm(
-                self.labels, self.scheme, self.spacing_mm
-            ),
-            **hindbrain_csf(self),
-        }
-
-
-def hindbrain_csf(head: Head) -> dict[str, float]:
-    """External CSF within `SHELL_MM` of cerebellum and brainstem: mL, and per cent of all that lies there."""
-    hindbrain = head.mask("cerebellum", "brainstem")
-    margin = int(np.ceil(SHELL_MM / min(head.spacing_mm))) + 1
-    padded = np.pad(hindbrain, margin)
-    box = measure.bounding_box(padded, margin)
-    near = ndi.distance_transform_edt(~padded[box], sampling=head.spacing_mm) <= SHELL_MM
-    shell = near & ~padded[box]
-    csf = int((np.pad(head.mask("external_csf"), margin)[box] & shell).sum())
-    voxel_ml = float(np.prod(head.spacing_mm)) / 1000.0
-    return {"hindbrain_csf_ml": csf * voxel_ml, "hindbrain_csf_percent": 100.0 * csf / max(int(shell.sum()), 1)}
 
 
 def align(made: Head, patient: Head, *, scaled: bool) -> Placement:
@@ -231,9 +167,10 @@ def self_check(head: Head, *, scaled: bool) -> str:
     points = head.points_mm(_cerebrum(turned))
     error = np.linalg.norm(align(head, turned, scaled=scaled).to_made(points) - truth.to_made(points), axis=1)
     itself, _ = compare(head, head, scaled=scaled)
+    known = "8, -5, 6 degrees, 7.1 mm" + (", scale 1.06" if scaled else "")
     text = (
-        f"Alignment check (8, -5, 6 degrees, 7.1 mm{', scale 1.06' if scaled else ''}): at most {error.max():.2f} mm off, "
-        f"mean {error.mean():.2f} mm; a map against itself: ventricle Dice {itself['dice_ventricles']:.3f}."
+        f"Alignment check ({known}): at most {error.max():.2f} mm off, mean {error.mean():.2f} mm; "
+        f"a map against itself: ventricle Dice {itself['dice_ventricles']:.3f}."
     )
     if error.max() > 0.5 * min(head.spacing_mm) or itself["dice_ventricles"] < 0.999:
         raise SystemExit(f"{text} Expected half a voxel and 0.999: the comparison cannot be trusted.")
@@ -241,7 +178,7 @@ def self_check(head: Head, *, scaled: bool) -> str:
 
 
 def compare(made: Head, patient: Head, *, scaled: bool) -> tuple[dict[str, float], dict[str, float]]:
-    """Measures of a made map by the keys of `comparison_tables.rows`, and what the patient has where that is a value."""
+    """Measures of a made map by the keys of `comparison_tables`, and the patient's own where it has any."""
     placement = align(made, patient, scaled=scaled)
     placed, voxel_ml = onto(made, patient, placement), float(np.prod(made.spacing_mm)) / 1000.0
     present, values = list(patient.volumes_ml), dict(made.alone)
@@ -252,8 +189,32 @@ def compare(made: Head, patient: Head, *, scaled: bool) -> tuple[dict[str, float
     values["dice_labels"] = float(np.mean([dice(placed, patient.labels, (v,)) for v in present]))
     values |= mantle_distances(made, patient, placement)
     for group in ("cerebellum", "brainstem"):
-        values[f"{group}_lowest_mm"] = made.lowest_mm(group, placement) - patient.lowest_mm(group)
+        own, other = (head.points_mm(head.mask(group)) for head in (patient, made))
+        values[f"{group}_lowest_mm"] = lowest_mm(placement.to_patient(other)) - lowest_mm(own)
     return values, patient.alone
+
+
+def attempt(
+    blank: Record, make: Callable[[], np.ndarray], patient: Head, *, scaled: bool, leave_out: Iterable[str]
+) -> Record:
+    """The record of one map, made and compared, or why it was refused.
+
+    Args:
+        blank: what is known beforehand.
+        make: gives the labels, on the patient's voxel size.
+        patient: what they are compared with.
+        scaled: see `align`.
+        leave_out: measures without meaning here.
+    """
+    begun = time.perf_counter()
+    try:
+        labels = make()
+    except PathosynthError as error:
+        return replace(blank, refused=str(error))
+    seconds = time.perf_counter() - begun
+    values, real = compare(Head(labels, patient.scheme, patient.spacing_mm), patient, scaled=scaled)
+    values = {key: value for key, value in values.items() if key not in leave_out}
+    return replace(blank, values=values, real=real, seconds=seconds)
 
 
 def dice(first: np.ndarray, second: np.ndarray, values: Iterable[int]) -> float:
@@ -261,6 +222,11 @@ def dice(first: np.ndarray, second: np.ndarray, values: Iterable[int]) -> float:
     a, b = np.isin(first, list(values)), np.isin(second, list(values))
     total = int(a.sum()) + int(b.sum())
     return 2.0 * int((a & b).sum()) / total if total else float("nan")
+
+
+def lowest_mm(points: np.ndarray) -> float:
+    """Height of the lowest of (n, 3) points in mm; NaN without any."""
+    return float(np.percentile(points[:, 2], _LOWEST_PERCENTILE)) if len(points) else float("nan")
 
 
 def mantle_distances(made: Head, patient: Head, placement: Placement) -> dict[str, float]:

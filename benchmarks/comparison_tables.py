@@ -38,7 +38,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Row:
-    """One measure. A ratio is far off by |ln|, a difference by |made - real|; a distance is one; a score is best high."""
+    """One measure.
+
+    A ratio is far off by |ln ratio|, a difference by |made - real|; a distance is one; a score is best when high.
+    """
 
     key: str
     title: str
@@ -93,9 +96,11 @@ def rows(records: Sequence[Record]) -> list[Row]:
 
 
 def case_tables(records: Sequence[Record]) -> str:
-    """What was measured on every case: one table per patient, the nearest competing arm in bold."""
+    """What was measured: one table per patient, the nearest competing arm in bold."""
     shared = common_units(records)
-    return "\n\n".join(_case_table([r for r in records if r.case == case], shared) for case in _unique(records, "case"))
+    note = "Every patient: means of what was made (geometric for ratios); in bold what is nearest, by mean distance."
+    tables = [_case_table([r for r in records if r.case == case], shared) for case in _unique(records, "case")]
+    return "\n\n".join([note, *tables])
 
 
 def summary(records: Sequence[Record]) -> str:
@@ -153,12 +158,10 @@ def _case_table(records: Sequence[Record], shared: set[str]) -> str:
     lines = [f"### {records[0].case}", "", "| measure | real | " + " | ".join(arms.values()) + " |"]
     lines.append("| --- " * (len(arms) + 2) + "|")
     for row in rows(made):
-        best = _best_in(row, made)
-        real = made[0].real.get(row.key)
+        best, real = _best_in(row, made), made[0].real.get(row.key)
+        own = "" if real is None else _cell(real, row.digits, False)
         cells = [_cell(row.mean_value([r for r in made if r.arm == a]), row.digits, a == best) for a in arms]
-        lines.append(
-            f"| {row.title} | {'' if real is None else _cell(real, row.digits, False)} | {' | '.join(cells)} |"
-        )
+        lines.append(f"| {row.title} | {own} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

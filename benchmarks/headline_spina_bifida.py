@@ -3,31 +3,27 @@
     python benchmarks/headline_spina_bifida.py HEALTHY_DIR PATIENTS_DIR [--cases GA21nonop] [--arms chiari2 ...]
         [--json OUT.json] [--merge SHARD.json ...]
 
-Both folders hold `*_dseg.nii.gz` in scheme kcl8 and a participants.tsv (participant_id, ga_weeks; patients also surgery).
-An arm is a function of the healthy map, the age in weeks and whether the spine was repaired before birth; the patient is
-out of its reach. Bounds (marked) are told the patient's volumes: how well a method could do if its volumes were right.
-Random arms are drawn several times, and the mean distance of the draws counts. The patients are averages of an atlas;
-ratios that a pathology holds for an age and that were measured on this atlas are not independent of them.
+Both folders hold `*_dseg.nii.gz` in scheme kcl8 and a participants.tsv (participant_id, ga_weeks; patients: surgery).
+An arm is a function of the healthy map, the age in weeks and whether the spine was repaired before birth; the patient
+is out of its reach. Bounds (marked) are told the patient's volumes: how well a method could do if its volumes were
+right. Random arms are drawn several times, and the mean distance of the draws counts. The patients are averages of an
+atlas; ratios that a pathology holds for an age and that were measured on this atlas are not independent of them.
 """
 
 import argparse
-import csv
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from comparison import Head, compare, self_check
-from comparison_tables import Record, case_tables, load, refusals, save, summary
 
-from pathosynth.data.grid import to_ras
+from comparison import attempt, self_check
+from comparison_tables import Record, case_tables, load, refusals, save, summary
+from head import Head, participants, read_head
 from pathosynth.data.labels import LabelScheme, load_scheme
-from pathosynth.data.nifti import read_labels
 from pathosynth.data.volume import Spacing
 from pathosynth.pathologies import PATHOLOGIES, chiari2, dilation, profile, ventriculomegaly
-from pathosynth.runs.errors import PathosynthError
 from pathosynth.runs.seeds import numpy_generator
 
 _REPAIR = {"not_operated": "none", "operated_in_utero": "fetal"}
@@ -139,18 +135,9 @@ def pairs(healthy: Path, patients: Path, scheme: LabelScheme, wanted: list[str] 
         name, age = row["participant_id"], float(row["ga_weeks"])
         if age in by_age and (wanted is None or any(text in name for text in wanted)):
             repair = _REPAIR[row["surgery"]]
-            maps = (read_head(healthy, by_age[age], scheme), read_head(patients, name, scheme))
+            files = (healthy / f"{by_age[age]}_dseg.nii.gz", patients / f"{name}_dseg.nii.gz")
+            maps = [read_head(path, scheme) for path in files]
             yield Pair(f"{age:g} weeks, {'operated' if repair == 'fetal' else 'not operated'}", age, repair, *maps)
-
-
-def participants(folder: Path) -> list[dict[str, str]]:
-    with (folder / "participants.tsv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def read_head(folder: Path, name: str, scheme: LabelScheme) -> Head:
-    volume = to_ras(read_labels(folder / f"{name}_dseg.nii.gz", scheme))
-    return Head(volume.array, scheme, volume.spacing_mm)
 
 
 def run(pair: Pair, arms: list[str]) -> Iterator[Record]:
@@ -165,30 +152,15 @@ def run(pair: Pair, arms: list[str]) -> Iterator[Record]:
             else:
                 given = (head.labels, head.scheme, head.spacing_mm, pair.age_weeks, pair.repair, rng)
                 make = partial(ARMS[name].make, *given)
-            yield record(pair, name, draw, bound, make)
-
-
-def record(pair: Pair, arm: str, draw: int, bound: bool, make: Callable[[], np.ndarray]) -> Record:
-    """Make one map and compare it, or note why it was refused."""
-    begun = time.perf_counter()
-    try:
-        labels = make()
-    except PathosynthError as error:
-        return Record(pair.name, pair.name, arm, str(draw), bound, refused=str(error))
-    seconds = time.perf_counter() - begun
-    made = Head(labels, pair.healthy.scheme, pair.healthy.spacing_mm)
-    values, real = compare(made, pair.patient, scaled=False)
-    del values["contact_faces"]
-    return Record(pair.name, pair.name, arm, str(draw), bound, values=values, real=real, seconds=seconds)
+            blank = Record(pair.name, pair.name, name, str(draw), bound)
+            yield attempt(blank, make, pair.patient, scaled=False, leave_out=("contact_faces",))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("healthy", type=Path)
     parser.add_argument("patients", type=Path)
-    parser.add_argument(
-        "--cases", nargs="*", help="only patients whose name holds one of these texts; none: only merge"
-    )
+    parser.add_argument("--cases", nargs="*", help="patients whose name holds one of these; none: only merge")
     parser.add_argument("--arms", nargs="+", default=[*ARMS, *BOUNDS], choices=[*ARMS, *BOUNDS], metavar="ARM")
     parser.add_argument("--json", type=Path, help="write every record here, after each case")
     parser.add_argument("--merge", type=Path, nargs="+", default=[], help="records of other shards, for the tables")
