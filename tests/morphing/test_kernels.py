@@ -6,7 +6,7 @@ import pytest
 import scipy.ndimage as ndi
 
 from pathosynth.morphing import coarse, counting, measure, poisson, threads, topology, transport
-from pathosynth.morphing.warp import warp_labels
+from pathosynth.morphing.warp import warp_blocks, warp_labels
 
 SHAPE = (17, 14, 19)
 
@@ -98,6 +98,17 @@ def test_the_nearest_label_is_found_from_anywhere(rng):
     beyond = chosen > np.sqrt(3)  # nearer ones may be one of the eight corners, which vote by weight
     assert beyond.sum() > 1000
     np.testing.assert_allclose(chosen[beyond], distance.min(axis=1)[beyond], rtol=1e-5)
+
+
+@pytest.mark.parametrize("rigid", [True, False])
+def test_warping_by_blocks_equals_warping_by_their_refined_displacement(labels, rng, rigid):
+    factors, source = (2, 3, 1), labels[:16, :12]
+    displacement = ndi.gaussian_filter(rng.standard_normal((8, 4, 19, 3)), (1, 1, 1, 0)).astype(np.float32) * 4
+    fine = coarse.refine(displacement, factors, (slice(0, 8), slice(0, 4), slice(0, 19)))
+    mask = source > 0 if rigid else None
+    expected = warp_labels(source, fine, mask=mask)
+    assert (expected != source).mean() > 0.2
+    np.testing.assert_array_equal(warp_blocks(source, displacement, factors, mask), expected)
 
 
 def results(rng):

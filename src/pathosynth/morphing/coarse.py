@@ -218,6 +218,46 @@ def _between(voxel: int, factor: int, size: int) -> tuple[int, int, np.float32]:
 
 
 @compiled
+def refine_row(
+    displacement: np.ndarray,
+    factors: tuple[int, int, int],
+    first: tuple[int, int, int],
+    i: int,
+    j: int,
+    blend: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Backward displacement in voxels along one row of voxels, for compiled loops.
+
+    Args:
+        displacement: (I', J', K', 3) in blocks.
+        factors: voxels per block.
+        first: the block in which i, j and the row start to count.
+        i: the row's voxel on the first axis.
+        j: the row's voxel on the second axis.
+        blend: (K' + 2,) room for the row of blocks blended across, and one more at both ends.
+        out: (3, k), filled.
+    """
+    shape, one, factor = displacement.shape, np.float32(1), factors[2]
+    x, x2, a = _between(i + first[0] * factors[0], factors[0], shape[0])
+    y, y2, b = _between(j + first[1] * factors[1], factors[1], shape[1])
+    for axis in range(3):
+        size = np.float32(factors[axis])
+        corner = (size * (one - a) * (one - b), size * (one - a) * b, size * a * (one - b), size * a * b)
+        for k in range(shape[2]):
+            near = corner[0] * displacement[x, y, k, axis] + corner[1] * displacement[x, y2, k, axis]
+            far = corner[2] * displacement[x2, y, k, axis] + corner[3] * displacement[x2, y2, k, axis]
+            blend[k + 1] = near + far
+        blend[0], blend[-1] = blend[1], blend[-2]
+        for part in range(factor):
+            offset = np.float32((part + 0.5) / factor - 0.5)
+            here, side = first[2] + 1, first[2] + (2 if offset > 0 else 0)
+            for k in range(out.shape[1] // factor):
+                change = blend[side + k] - blend[here + k]
+                out[axis, k * factor + part] = blend[here + k] + abs(offset) * change
+
+
+@compiled
 def _refine(
     displacement: np.ndarray,
     factors: tuple[int, int, int],
@@ -226,25 +266,8 @@ def _refine(
     start: int,
     stop: int,
 ) -> None:
-    """Fill planes of voxels, starting at block `first`: a row of blocks is blended across, then stretched along."""
-    shape, one, factor = displacement.shape, np.float32(1), factors[2]
-    row = np.empty(shape[2] + 2, np.float32)  # one block more at both ends
-    blocks = out.shape[3] // factor
+    """Fill planes of voxels."""
+    blend = np.empty(displacement.shape[2] + 2, np.float32)
     for i in range(start, stop):
-        x, x2, a = _between(i + first[0] * factors[0], factors[0], shape[0])
         for j in range(out.shape[2]):
-            y, y2, b = _between(j + first[1] * factors[1], factors[1], shape[1])
-            for axis in range(3):
-                size = np.float32(factors[axis])
-                corner = (size * (one - a) * (one - b), size * (one - a) * b, size * a * (one - b), size * a * b)
-                for k in range(shape[2]):
-                    near = corner[0] * displacement[x, y, k, axis] + corner[1] * displacement[x, y2, k, axis]
-                    far = corner[2] * displacement[x2, y, k, axis] + corner[3] * displacement[x2, y2, k, axis]
-                    row[k + 1] = near + far
-                row[0], row[-1] = row[1], row[-2]
-                for part in range(factor):
-                    offset = np.float32((part + 0.5) / factor - 0.5)
-                    here, side = first[2] + 1, first[2] + (2 if offset > 0 else 0)
-                    for k in range(blocks):
-                        change = row[side + k] - row[here + k]
-                        out[axis, i, j, k * factor + part] = row[here + k] + abs(offset) * change
+            refine_row(displacement, factors, first, i, j, blend, out[:, i, j])

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pathosynth.morphing.coarse import refine_row
 from pathosynth.morphing.threads import by_rows, compiled
 
 Voxels = tuple[int, int, int]
@@ -30,8 +31,25 @@ def warp_labels(
     source, moved = np.ascontiguousarray(labels), np.ascontiguousarray(displacement)
     out = np.zeros(displacement.shape[1:], labels.dtype)
     rigid = mask is not None
-    wanted = np.ascontiguousarray(mask) if mask is not None else np.empty((0, 0, 0), np.bool_)
+    wanted = np.ascontiguousarray(mask) if mask is not None else np.empty((1, 1, 0), np.bool_)
     by_rows(lambda a, b: _warp(source, moved, origin, rigid, wanted, out, a, b), len(out), out[0].size)
+    return out
+
+
+def warp_blocks(
+    labels: np.ndarray, displacement: np.ndarray, factors: Voxels, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """`warp_labels` by a displacement known at block centres, without writing it down for every voxel.
+
+    Args:
+        labels: (I, J, K) unsigned integers, the source; the shape is a multiple of `factors`.
+        displacement: (I', J', K', 3) backward, in blocks.
+        factors: voxels per block.
+        mask: as for `warp_labels`.
+    """
+    source, out, rigid = np.ascontiguousarray(labels), np.zeros(labels.shape, labels.dtype), mask is not None
+    wanted = np.ascontiguousarray(mask) if mask is not None else np.empty((1, 1, 0), np.bool_)
+    by_rows(lambda a, b: _warp_blocks(source, displacement, factors, rigid, wanted, out, a, b), len(out), out[0].size)
     return out
 
 
@@ -114,6 +132,31 @@ def _vote(corner: np.ndarray, part: np.ndarray, allow_zero: bool) -> int:
 
 
 @compiled
+def _warp_row(
+    labels: np.ndarray,
+    moved: np.ndarray,
+    at: Voxels,
+    rigid: bool,
+    mask: np.ndarray,
+    out: np.ndarray,
+    corner: np.ndarray,
+    part: np.ndarray,
+) -> None:
+    """Fill one row of voxels that starts at voxel `at`; `moved` is its displacement, (3, k)."""
+    for k in range(len(out)):
+        if rigid and not mask[k]:
+            continue
+        x, y = moved[0, k] + np.float32(at[0]), moved[1, k] + np.float32(at[1])
+        z = moved[2, k] + np.float32(at[2] + k)
+        if _corners(labels, x, y, z, corner, part):
+            out[k] = _vote(corner, part, not rigid)
+        else:
+            out[k] = corner[0]
+        if rigid and out[k] == 0:
+            out[k] = _nearest(labels, x, y, z)
+
+
+@compiled
 def _warp(
     labels: np.ndarray,
     displacement: np.ndarray,
@@ -128,18 +171,31 @@ def _warp(
     corner, part = np.empty(8, labels.dtype), np.empty(3, np.float32)
     for i in range(start, stop):
         for j in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                if rigid and not mask[i, j, k]:
-                    continue
-                x = displacement[0, i, j, k] + np.float32(i) + np.float32(origin[0])
-                y = displacement[1, i, j, k] + np.float32(j) + np.float32(origin[1])
-                z = displacement[2, i, j, k] + np.float32(k) + np.float32(origin[2])
-                if _corners(labels, x, y, z, corner, part):
-                    out[i, j, k] = _vote(corner, part, not rigid)
-                else:
-                    out[i, j, k] = corner[0]
-                if rigid and out[i, j, k] == 0:
-                    out[i, j, k] = _nearest(labels, x, y, z)
+            at, inside = (i + origin[0], j + origin[1], origin[2]), mask[i if rigid else 0, j if rigid else 0]
+            _warp_row(labels, displacement[:, i, j], at, rigid, inside, out[i, j], corner, part)
+
+
+@compiled
+def _warp_blocks(
+    labels: np.ndarray,
+    displacement: np.ndarray,
+    factors: Voxels,
+    rigid: bool,
+    mask: np.ndarray,
+    out: np.ndarray,
+    start: int,
+    stop: int,
+) -> None:
+    """Fill planes of `out`, a row of displacement at a time."""
+    corner, part = np.empty(8, labels.dtype), np.empty(3, np.float32)
+    blend, moved = np.empty(displacement.shape[2] + 2, np.float32), np.empty((3, out.shape[2]), np.float32)
+    for i in range(start, stop):
+        for j in range(out.shape[1]):
+            if rigid and not mask[i, j].any():
+                continue
+            refine_row(displacement, factors, (0, 0, 0), i, j, blend, moved)
+            inside = mask[i if rigid else 0, j if rigid else 0]
+            _warp_row(labels, moved, (i, j, 0), rigid, inside, out[i, j], corner, part)
 
 
 @compiled
