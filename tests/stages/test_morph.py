@@ -90,7 +90,12 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(labels: np.ndarray, scheme: Any, spacing: Any) -> dict[str, float]:
         return corner_mm(labels) | {"nothing": np.nan}
 
-    for name, model, morph in (("shift", Shift, shift), ("pull", Shift, shift), ("push", Push, push), ("picky", Level, picky)):
+    for name, model, morph in (
+        ("shift", Shift, shift),
+        ("pull", Shift, shift),
+        ("push", Push, push),
+        ("picky", Level, picky),
+    ):
         module = SimpleNamespace(Config=model, morph=morph, severity=measured)
         monkeypatch.setitem(PATHOLOGIES, name, module)  # type: ignore[arg-type]
 
@@ -138,9 +143,7 @@ def test_a_correction_that_does_as_much_harm_is_taken_back(monkeypatch):
     again_that_drags(monkeypatch, {"shift": ("drags_j_mm", 4), "push": ("drags_i_mm", 4)})
     morphed = done(("shift", {"i_mm": 36}), ("push", {"j_mm": 36}))
     assert corner_mm(morphed.labels) == {"i_mm": 40, "j_mm": 36}
-    assert [(c["round"], c["pathology"], c["done"]) for c in morphed.report["corrections"]] == [
-        (1, "shift", False), (2, "shift", False),
-    ]  # fmt: skip
+    assert [(c["round"], c["pathology"], c["done"]) for c in morphed.report["corrections"]] == [(1, "shift", False)]
     assert "13 tolerances" in morphed.report["corrections"][0]["why"]
     (warning,) = morphed.report["warnings"]
     assert "shift: i_mm ended at 40 mm, asked were 36" in warning
@@ -184,7 +187,7 @@ def test_a_target_without_a_setting_of_its_name_is_left_and_told(monkeypatch):
     )
     morphed = done(("shift", {"by_mm": 6}), ("push", {"j_mm": 36}))
     assert corner_mm(morphed.labels) == {"i_mm": 40, "j_mm": 36}
-    assert [c["done"] for c in morphed.report["corrections"]] == [False, False]
+    assert [c["done"] for c in morphed.report["corrections"]] == [False]
     assert "no setting named like i_mm" in morphed.report["corrections"][0]["why"]
     assert len(morphed.report["warnings"]) == 1
 

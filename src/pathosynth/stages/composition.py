@@ -87,12 +87,15 @@ def apply(labels: Volume, scheme: LabelScheme, steps: Sequence[Step], seed: int)
     targets = _targets(steps, reports)
     corrections: list[dict[str, Any]] = []
     for round_ in range(1, ROUNDS + 1 if len(steps) > 1 else 1):
+        already = len(corrections)
         for number, step in enumerate(steps):
             drifted = _drifted([t for t in targets if t.step == number], labels.with_array(now.labels), scheme)
             if drifted:
                 rng = numpy_generator(seed, number, round_)
                 now, told = _corrected(labels, scheme, step, targets, now, rng)
                 corrections.append({"round": round_, "pathology": step.pathology, "drifted": drifted, **told})
+        if not any(correction["done"] for correction in corrections[already:]):
+            break  # another round would try the same on the same map
     return Morphed(now.labels, now.displacement, _report(labels, scheme, now, reports, targets, corrections))
 
 
