@@ -1,4 +1,7 @@
-"""What every pathology must do, tried on all of them. A new one adds its settings to `SWEEPS`."""
+"""What every pathology must do, tried on all of them. A new one adds its settings to `SWEEPS`.
+
+What each must refuse is in `test_pathologies_bad_input.py`.
+"""
 
 import json
 from functools import cache
@@ -56,20 +59,6 @@ MEASURED = {
     "profile": {"cerebellum_ml": FALLS, "ventricles_ml": GROWS, "cortex_ml": FALLS},
 }
 """The numbers in `severity` that grow or fall with the setting."""
-
-NEEDED = {
-    "ventriculomegaly": "ventricles",
-    "dilation": "ventricles",
-    "paper_cerebellar_hypoplasia": "cerebellum",
-    "paper_pontocerebellar_hypoplasia": "brainstem",
-    "paper_microcephaly": "external_csf",
-    "cerebellar_hypoplasia": "cerebellum",
-    "pontocerebellar_hypoplasia": "brainstem",
-    "microcephaly": "tissue",
-    "chiari2": "external_csf",
-    "profile": "cerebellum",
-}
-"""A group without which the pathology makes no sense; the four-class scheme `fetal4` has none of them."""
 
 COUNTED = {
     "ventricle_ml": (2,),
@@ -213,7 +202,7 @@ def pieces(mask: np.ndarray) -> int:
 
 
 def test_every_pathology_has_settings_here():
-    assert set(SWEEPS) == set(MEASURED) == set(NEEDED) == set(PATHOLOGIES)
+    assert set(SWEEPS) == set(MEASURED) == set(PATHOLOGIES)
 
 
 @EXACT

@@ -25,16 +25,33 @@ def present_ml(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, gro
             f"{', '.join(sorted(scheme.groups))}), so nothing says what should change. Morph the full label map first, "
             "then remap it to this scheme."
         )
-    voxels, voxel_ml = int(scheme.mask(labels, group).sum()), float(np.prod(spacing_mm)) / 1000.0
-    legend = ", ".join(f"{value} {scheme[value].name}" for value in scheme.group(group))
+    ml = float(scheme.mask(labels, group).sum()) * float(np.prod(spacing_mm)) / 1000.0
+    check_size(group, scheme.group(group), ml, scheme, spacing_mm)
+    return ml
+
+
+def check_size(name: str, values: tuple[int, ...], ml: float, scheme: LabelScheme, spacing_mm: Spacing) -> None:
+    """Refuse a structure that is missing or too small to know its shape.
+
+    Args:
+        name: what it is called in the message.
+        values: label values it is made of.
+        ml: present volume.
+        scheme: their legend.
+        spacing_mm: voxel edge lengths.
+
+    Raises:
+        InputError: it has less than 100 voxels or 0.3 mL.
+    """
+    voxels = round(ml * 1000.0 / float(np.prod(spacing_mm)))
+    legend = ", ".join(f"{value} {scheme[value].name}" for value in values)
     if voxels == 0:
-        raise InputError(f"No {group}: the label map has no voxel of '{group}' ({legend}). Check --scheme.")
-    if voxels < _SMALLEST_VOXELS or voxels * voxel_ml < _SMALLEST_ML:
+        raise InputError(f"No {name}: the label map has no voxel of '{name}' ({legend}). Check --scheme.")
+    if voxels < _SMALLEST_VOXELS or ml < _SMALLEST_ML:
         raise InputError(
-            f"The {group} ({legend}) have {voxels} voxels, {voxels * voxel_ml:.3f} mL; at least {_SMALLEST_VOXELS} "
-            f"voxels and {_SMALLEST_ML} mL are needed to know their shape. Check the label map."
+            f"{name} ({legend}): expected at least {_SMALLEST_VOXELS} voxels and {_SMALLEST_ML} mL, to know the shape; "
+            f"found {voxels} voxel{'s'[: voxels > 1]}, {ml:.3f} mL. Check the label map."
         )
-    return voxels * voxel_ml
 
 
 def sides_ml(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, group: str) -> dict[str, float]:

@@ -13,7 +13,7 @@ from pathosynth.morphing import biometry, measure, weights
 from pathosynth.morphing.classes import Part
 from pathosynth.morphing.measure import SIDES
 from pathosynth.morphing.parts import present_ml, side_parts, sides_ml, whole_part
-from pathosynth.pathologies.settings import Fold, Payment, Positive, exactly_one, needed_age
+from pathosynth.pathologies.settings import Fold, Payment, Positive, ZScore, exactly_one, needed_age
 
 ANCHORED = 0.25
 """Mobility of a structure that should stay where it is while its neighbour shrinks."""
@@ -37,11 +37,11 @@ class CerebellumSize(Payment):
     """Wanted volume in mL (of the affected side, where only one is)."""
     cerebellum_fold: Fold | None = None
     """Wanted volume as a multiple of the present one."""
-    cerebellum_z: float | None = None
+    cerebellum_z: ZScore | None = None
     """Wanted z-score of the volume for the age; the present volume counts as normal (z = 0), whatever its protocol."""
     transcerebellar_diameter_mm: Positive | None = None
     """Wanted left-right extent of the cerebellum in mm."""
-    transcerebellar_diameter_z: float | None = None
+    transcerebellar_diameter_z: ZScore | None = None
     """Wanted z-score of that extent for the age."""
     age_weeks: Age | None = None
     """Gestational age, for z-scores; taken from the case table where it has one."""

@@ -18,6 +18,7 @@ from pathosynth.pathologies.settings import (
     Payment,
     Positive,
     Share,
+    ZScore,
     carry_out,
     exactly_one,
     needed_age,
@@ -36,11 +37,11 @@ class Config(Payment):
     """Wanted volume of all brain tissue in mL."""
     brain_fold: Fold | None = None
     """Wanted volume of all brain tissue as a multiple of the present one."""
-    brain_z: float | None = None
+    brain_z: ZScore | None = None
     """Wanted z-score of the tissue volume for the age; the present volume counts as normal (z = 0)."""
     head_circumference_mm: Positive | None = None
     """Wanted circumference of the inside of the skull in mm."""
-    head_circumference_z: float | None = None
+    head_circumference_z: ZScore | None = None
     """Wanted z-score of that circumference for the age (INTERGROWTH-21st)."""
     age_weeks: Age | None = None
     """Gestational age, for z-scores; taken from the case table where it has one."""

@@ -12,7 +12,7 @@ from pathosynth.morphing import Morphed, biometry, weights
 from pathosynth.morphing.parts import present_ml, whole_part
 from pathosynth.morphing.plan import Lengths, Plan, check_labels
 from pathosynth.pathologies.hindbrain import CerebellumSize, cerebellum_part, cerebellum_target, hindbrain_severity
-from pathosynth.pathologies.settings import Fold, Positive, carry_out, exactly_one, needed_age, with_targets
+from pathosynth.pathologies.settings import Fold, Positive, ZScore, carry_out, exactly_one, needed_age, with_targets
 
 _CEREBELLUM, _PONS = "cerebellum", "pons"
 
@@ -24,7 +24,7 @@ class Config(CerebellumSize):
     """Wanted antero-posterior thickness of the pons in mm."""
     pons_ap_fold: Fold | None = None
     """Wanted thickness as a multiple of the present one."""
-    pons_ap_z: float | None = None
+    pons_ap_z: ZScore | None = None
     """Wanted z-score of the thickness for the age."""
     vermis: Annotated[float, pydantic.Field(gt=0, le=1)] = 0.5
     """How strongly the vermis shrinks next to the hemispheres (1)."""

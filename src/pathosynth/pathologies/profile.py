@@ -14,6 +14,7 @@ from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed
 from pathosynth.morphing.classes import Part
 from pathosynth.morphing.measure import volumes_ml
+from pathosynth.morphing.parts import check_size
 from pathosynth.morphing.plan import Plan, check_labels
 from pathosynth.pathologies.settings import Payment, Positive, Share, carry_out, with_targets
 from pathosynth.runs.errors import InputError
@@ -64,6 +65,9 @@ def morph(
     now = volumes_ml(labels, spacing_mm)
     wanted = _wanted(config, scheme, now)
     folds = _label_folds(wanted, scheme, now)
+    for name in wanted if config.like is None else ():
+        values = _values(name, scheme)
+        check_size(name, values, sum(now.get(value, 0.0) for value in values), scheme, spacing_mm)
     outer = scheme.group("external_csf") if scheme.has("external_csf") else ()
     effaced = tuple(v for v in outer if folds.get(v, 1.0) < _EFFACED_FOLD)
     plan = Plan(

@@ -15,6 +15,7 @@ from pathosynth.runs.config import Config
 from pathosynth.runs.errors import InputError
 
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+ZScore = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 Fold = Annotated[float, pydantic.Field(gt=0, le=3)]
 

@@ -16,7 +16,7 @@ from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, measure, weights
 from pathosynth.morphing.classes import Part
 from pathosynth.morphing.measure import SIDES
-from pathosynth.morphing.parts import side_parts, sides_ml, whole_part
+from pathosynth.morphing.parts import present_ml, side_parts, sides_ml, whole_part
 from pathosynth.morphing.plan import Lengths, Plan, check_labels
 from pathosynth.pathologies.settings import (
     Fold,
@@ -176,8 +176,11 @@ def _morph_once(
     rng: np.random.Generator,
 ) -> Morphed:
     """One set of settings, carried out."""
+    for name in _APART:
+        if getattr(config, f"{name}_fold") is not None:
+            present_ml(labels, scheme, spacing_mm, name)  # says what is missing
     before = severity(labels, scheme, spacing_mm)
-    asked = _asked(config, scheme, now_ml, before)
+    asked = _asked(config, now_ml, before)
     plan = _plan(labels, scheme, spacing_mm, config, asked, rng)
     morphed = carry_out("ventriculomegaly", labels, scheme, spacing_mm, plan)
     morphed.report["warnings"] = [
@@ -190,7 +193,7 @@ def _morph_once(
     return with_targets(morphed, config, asked, after)
 
 
-def _asked(config: Config, scheme: LabelScheme, now_ml: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+def _asked(config: Config, now_ml: dict[str, float], before: dict[str, float]) -> dict[str, float]:
     """Wanted value of every measure that is set: widths or volumes of each side, volumes of the other ventricles."""
     if config.atrial_width_mm is not None:
         present = {side: before[f"atrial_width_{side}_mm"] for side in now_ml}
@@ -201,7 +204,6 @@ def _asked(config: Config, scheme: LabelScheme, now_ml: dict[str, float], before
     for name in _APART:
         fold = getattr(config, f"{name}_fold")
         if fold is not None:
-            scheme.group(name)  # says what is missing
             asked[f"{name}_ml"] = fold * before[f"{name}_ml"]
     return asked
 
