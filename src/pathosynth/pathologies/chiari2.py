@@ -49,7 +49,7 @@ _AFTER = {  # CSF comes back with time; cerebellum and brainstem: middle of what
     "brainstem": ((25.0,), (0.73,)),
     "external_csf": ((25.0, 33.0), (0.4, 0.9)),
 }
-_HERNIATION = {"none": 1.5, "fetal": 0.5}  # four of five resolve after repair (PMC7960395)
+_HERNIATION_BEFORE, _HERNIATION_AFTER = 1.5, 0.5  # four of five resolve after repair (PMC7960395)
 _MIDLINE_MM = 3.0  # half-width of the zone at the midline where the ventricles hardly grow
 _VENTRICLES_AT_REPAIR = 3.1  # middle of 2.2 and 4.0
 
@@ -62,7 +62,7 @@ class Config(Payment):
     repair: Literal["none", "fetal"] = "none"
     """Whether the spine was closed before birth (at about 25 weeks), after which the CSF comes back."""
     strength: Annotated[float, pydantic.Field(gt=0, le=1.5)] = 1.0
-    """How far the volumes go from normal (0) to typical (1), in the logarithm."""
+    """How far it goes from normal (0) to typical (1): volumes in the logarithm, herniation in proportion."""
     ventricle_fold: Positive | None = None
     """Wanted volume of the ventricles as a multiple, instead of the typical one."""
     ventricle_ml: Positive | None = None
@@ -88,7 +88,7 @@ class Config(Payment):
     posterior_bias: Annotated[float, pydantic.Field(ge=-2.5, le=2.5)] = 1.0
     """Above 0 the occipital horns grow more: colpocephaly, usual in Chiari II."""
     herniation: Annotated[float, pydantic.Field(ge=0, le=3)] | None = None
-    """Volume pressed through the foramen magnum, as a share of the hindbrain; 1.5 before, 0.5 after repair."""
+    """Volume pressed through the foramen magnum, as a share of the hindbrain; typical is 1.5, after repair 0.5."""
     skull_share: Share = 1.0
     """Not used here: the skull always follows."""
 
@@ -167,13 +167,25 @@ def typical(age_weeks: float, repair: str, ventricles_ml: float) -> dict[str, fl
             f"age_weeks={age_weeks:g}: typical Chiari II volumes are known for a fetus of {low:g} to {high:g} weeks. "
             "Set every volume by pathology 'profile' instead."
         )
-    repaired = repair == "fetal" and age_weeks >= _REPAIR_WEEKS
     ratios = {name: float(np.interp(age_weeks, *knots)) for name, knots in _BEFORE.items()}
-    if repaired:
+    if _repaired(age_weeks, repair):
         ratios |= {name: float(np.interp(age_weeks, *knots)) for name, knots in _AFTER.items()}
         gain = _GROWTH_ML_PER_WEEK * (age_weeks - _REPAIR_WEEKS)
         ratios["ventricles"] = _VENTRICLES_AT_REPAIR + gain / ventricles_ml
     return ratios
+
+
+def _repaired(age_weeks: float, repair: str) -> bool:
+    """Whether the spine is closed at this age."""
+    return repair == "fetal" and age_weeks >= _REPAIR_WEEKS
+
+
+def _herniation(config: Config) -> float:
+    """Share of the hindbrain that is pressed through the foramen magnum."""
+    if config.herniation is not None:
+        return config.herniation
+    after = _repaired(needed_age(config), config.repair)
+    return config.strength * (_HERNIATION_AFTER if after else _HERNIATION_BEFORE)
 
 
 def _asked(config: Config, now_ml: dict[str, float], before: dict[str, float]) -> dict[str, float]:
@@ -225,8 +237,7 @@ def _plan(
         lambda now: measure.measured_widths_mm(now, scheme, spacing_mm),
     )
     stem, small = scheme.mask(labels, "brainstem"), scheme.mask(labels, "cerebellum")
-    share = _HERNIATION[config.repair] if config.herniation is None else config.herniation
-    herniated_ml = share * (asked["cerebellum_ml"] + asked["brainstem_ml"])
+    herniated_ml = _herniation(config) * (asked["cerebellum_ml"] + asked["brainstem_ml"])
     return Plan(
         parts,
         lengths if widths else None,
