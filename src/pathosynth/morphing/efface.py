@@ -2,7 +2,8 @@
 
 A sheet thinner than a voxel cannot be squeezed further on the lattice. The flow takes it down to about a voxel; then
 the skull is laid onto the brain by giving the outermost voxels of the sheet to the background, so that what remains is
-where fluid remains in patients: in sulci and cisterns.
+where fluid remains in patients: in sulci and cisterns. The displacement is the flow's and knows nothing of the
+peeling: an image carried along it shows fluid in a rim of about a voxel around the labels.
 """
 
 import numpy as np
@@ -14,34 +15,23 @@ THINNEST_FOLD = 0.3
 """What flow squeezes a label to at most; below it the squeeze exceeds what a map at voxel resolution can show."""
 
 
-def peel(
-    classes: np.ndarray, displacement: np.ndarray, voxels: dict[int, int], spared: np.ndarray, spacing_mm: Spacing
-) -> tuple[np.ndarray, np.ndarray]:
+def peel(classes: np.ndarray, voxels: dict[int, int], spared: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
     """Give the outermost voxels of some classes to the background until so many of each are left.
 
     Args:
         classes: (I, J, K), 0 is background; not changed.
-        displacement: (3, I, J, K) backward, in voxels; not changed.
         voxels: classes to peel, and how many voxels of each stay.
         spared: (I, J, K) bool, voxels that stay, e.g. those that keep a ventricle apart from the skull.
         spacing_mm: of the voxels.
-
-    Returns:
-        Classes, and the displacement with peeled voxels looking where the background next to them looks.
     """
     if not voxels:
-        return classes, displacement
-    depth, nearest = ndi.distance_transform_edt(classes > 0, sampling=spacing_mm, return_indices=True)
-    members = {index: np.flatnonzero((classes == index) & ~spared) for index in voxels}
-    gone = np.concatenate(
-        [_outermost(found, depth, int((classes == index).sum()) - voxels[index]) for index, found in members.items()]
-    )
-    out, looks = classes.copy(), displacement.copy()
-    out.ravel()[gone] = 0
-    here = np.stack(np.unravel_index(gone, classes.shape))
-    there = nearest.reshape(3, -1)[:, gone]
-    looks.reshape(3, -1)[:, gone] = there + displacement[(slice(None), *there)] - here
-    return out, looks
+        return classes
+    depth = ndi.distance_transform_edt(classes > 0, sampling=spacing_mm)
+    out = classes.copy()
+    for index, wanted in voxels.items():
+        members = np.flatnonzero((classes == index) & ~spared)
+        out.ravel()[_outermost(members, depth, int((classes == index).sum()) - wanted)] = 0
+    return out
 
 
 def _outermost(members: np.ndarray, depth: np.ndarray, count: int) -> np.ndarray:

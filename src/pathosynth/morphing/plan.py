@@ -18,7 +18,7 @@ from pathosynth.morphing.topology import dissolve_specks, limit_pieces
 from pathosynth.runs.errors import InputError
 
 SPECK_VOXELS = 20
-LARGEST_STRAY_VOXELS = 200  # a larger stray piece is an error, not something to tidy away
+_STRAY_VOXELS, _STRAY_SHARE = 200, 0.0005  # of the head; a larger stray piece is an error, not to be tidied away
 WIDEST_GAP_VOXELS = 6.0  # between two large pieces that a source joins by a few voxels, e.g. both hemispheres
 SHELL_MM = 10.0
 _MARGIN_BLOCKS = 3  # the halo of two blocks and one more
@@ -136,7 +136,12 @@ def clean_source(labels: np.ndarray) -> np.ndarray:
     allowed = np.bincount(owner[sizes > SPECK_VOXELS], minlength=int(labels.max()) + 1)
     cleaned, _ = dissolve_specks(labels, SPECK_VOXELS, clear_floating=True)
     limits = {value: max(int(n), 1) for value, n in enumerate(allowed) if value and (labels == value).any()}
-    return limit_pieces(cleaned, limits, 26, LARGEST_STRAY_VOXELS, WIDEST_GAP_VOXELS)
+    return limit_pieces(cleaned, limits, 26, largest_stray_voxels(labels), WIDEST_GAP_VOXELS)
+
+
+def largest_stray_voxels(labels: np.ndarray) -> int:
+    """Size up to which a surplus piece of a label is dissolved, in voxels: a share of the head, at least 200."""
+    return max(_STRAY_VOXELS, int(_STRAY_SHARE * np.count_nonzero(labels)))
 
 
 def class_volumes_ml(problem: FlowProblem) -> np.ndarray:

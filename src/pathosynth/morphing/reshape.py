@@ -17,12 +17,12 @@ from pathosynth.morphing.flow import prepare
 from pathosynth.morphing.lengths import LENGTH_TOLERANCE_MM, LengthGoal
 from pathosynth.morphing.morphed import Morphed
 from pathosynth.morphing.plan import (
-    LARGEST_STRAY_VOXELS,
     SPECK_VOXELS,
     WIDEST_GAP_VOXELS,
     Plan,
     Task,
     class_volumes_ml,
+    largest_stray_voxels,
     make_task,
 )
 from pathosynth.morphing.reach import Reached, reach
@@ -49,14 +49,13 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     task = make_task(labels, scheme, spacing_mm, plan)
     check_budget(task.budget)
     reached = _reach(task)
-    tidy, displacement = _effaced(task, _tidy(task, reached.classes), reached.displacement)
+    tidy = _effaced(task, _tidy(task, reached.classes))
     frozen = tuple(index for classes in _searched(task).values() for index in classes)
     slack = (*task.problem.slack, *task.effaced_ml)
     exact = flip_to_counts(
-        tidy, task.classes.array, displacement, _counts(task, tidy), slack, frozen, task.classes.halves
+        tidy, task.classes.array, reached.displacement, _counts(task, tidy), slack, frozen, task.classes.halves
     )
-    sealed, displacement = _effaced(task, _sealed(task, exact.classes), displacement)
-    exact = replace(exact, classes=sealed)
+    exact = replace(exact, classes=_effaced(task, _sealed(task, exact.classes)))
     after = task.classes.to_labels(exact.classes, labels.dtype)
     found = _validate(task, reached, exact, after)
     if found.errors:
@@ -81,7 +80,7 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     if int((out > 0).sum()) != int((after > 0).sum()):
         raise MorphError("The head grew beyond the image. Pad the label map with background on every side first.")
     out = _with_surroundings(out, labels, scheme)
-    return Morphed(out, uncrop(displacement, task.box, labels.shape, 0.0), report)
+    return Morphed(out, uncrop(reached.displacement, task.box, labels.shape, 0.0), report)
 
 
 def _with_surroundings(inside: np.ndarray, labels: np.ndarray, scheme: LabelScheme) -> np.ndarray:
@@ -154,7 +153,7 @@ def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
     for connectivity in (6, 26):
         allowed = measure.component_counts(task.problem.classes, connectivity)
         allowed = {index: count for index, count in allowed.items() if index not in task.effaced_ml}
-        out = limit_pieces(out, allowed, connectivity, LARGEST_STRAY_VOXELS, WIDEST_GAP_VOXELS)
+        out = limit_pieces(out, allowed, connectivity, largest_stray_voxels(task.source), WIDEST_GAP_VOXELS)
     return out
 
 
@@ -166,12 +165,12 @@ def _sealed(task: Task, classes: np.ndarray) -> np.ndarray:
     return np.where(measure.touches(inner) & (classes == 0), next(iter(task.effaced_ml)), classes).astype(classes.dtype)
 
 
-def _effaced(task: Task, classes: np.ndarray, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _effaced(task: Task, classes: np.ndarray) -> np.ndarray:
     """Effaced labels peeled down to their volume."""
     voxels = {index: round(ml / task.voxel_ml) for index, ml in task.effaced_ml.items()}
     inner = task.scheme.group("ventricles") if task.scheme.has("ventricles") else ()
     spared = measure.touches(np.isin(classes, task.classes.of_values(inner)))
-    return peel(classes, displacement, voxels, spared, task.spacing_mm)
+    return peel(classes, voxels, spared, task.spacing_mm)
 
 
 def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
