@@ -6,6 +6,7 @@ a pathology declares (`severity`), and what counts as the cleaned source.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import cc3d
@@ -36,6 +37,16 @@ class Source:
     scheme: LabelScheme
     spacing_mm: Spacing
 
+    @cached_property
+    def faces(self) -> dict[tuple[int, int], int]:
+        """Faces between labels of the cleaned map."""
+        return faces(self.cleaned)
+
+    @cached_property
+    def pieces(self) -> dict[int, int]:
+        """Pieces of every label of the cleaned map."""
+        return pieces(self.cleaned)
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -45,7 +56,7 @@ class Promise:
         changes: groups that change in volume; every other label but the external CSF is kept.
         folds: groups and their volume after as a multiple of that before, as a person reads the setting.
         rigid: nothing outside the skull, and not the skull, may change.
-        effaced: external CSF may go where it was, and fall apart.
+        effaced: external CSF may fall apart and leave its neighbours.
     """
 
     changes: tuple[str, ...]
@@ -71,9 +82,9 @@ def failures(
     found, numbers = list[str](), dict[str, float]()
     for check in (_targets(targets, severity, numbers), _folds(source, after, promise, numbers)):
         found += check
-    found += _jacobian(source.labels, source.scheme, displacement, numbers)
+    found += _jacobian(source, displacement, numbers)
     found += _kept(source, after, promise, numbers)
-    found += _contacts(source, after, promise)
+    found += _contacts(source, after, promise, numbers)
     found += _pieces(source, after, promise)
     found += _labels(source, after)
     if promise.rigid:
@@ -111,22 +122,19 @@ def _folds(source: Source, after: np.ndarray, promise: Promise, numbers: dict[st
     return out
 
 
-def _jacobian(
-    labels: np.ndarray, scheme: LabelScheme, displacement: np.ndarray, numbers: dict[str, float]
-) -> list[str]:
+def _jacobian(source: Source, displacement: np.ndarray, numbers: dict[str, float]) -> list[str]:
     """Determinant of the backward map by `numpy.gradient`, inside the skull of the source."""
-    inside = np.isin(labels, _intracranial(scheme))
+    inside = np.isin(source.labels, _intracranial(source.scheme))
     box = _box(inside, 2)
-    moved, inside = displacement[(slice(None), *box)].astype(np.float32), inside[box]
+    moved = displacement[(slice(None), *box)].astype(np.float32)
     rows = [list(np.gradient(component)) for component in moved]
     for axis in range(3):
         rows[axis][axis] += 1.0
     a, b, c = rows
-    det = (
-        a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
-    )[inside]
-    numbers["jacobian_min"], numbers["folds"] = float(det.min()), float((det <= 0).sum())
-    return [f"fold: {int(numbers['folds'])} voxels, smallest {numbers['jacobian_min']:.4f}"] if det.min() <= 0 else []
+    det = a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
+    judged = det[inside[box]]
+    numbers["jacobian_min"], numbers["folds"] = float(judged.min()), float((judged <= 0).sum())
+    return [f"fold: {numbers['folds']:.0f} voxels, smallest {numbers['jacobian_min']:.4f}"] * (judged.min() <= 0)
 
 
 def _kept(source: Source, after: np.ndarray, promise: Promise, numbers: dict[str, float]) -> list[str]:
@@ -148,10 +156,10 @@ def _kept(source: Source, after: np.ndarray, promise: Promise, numbers: dict[str
     return out
 
 
-def _contacts(source: Source, after: np.ndarray, promise: Promise) -> list[str]:
-    """Pairs that shared many faces and share none, and ventricles newly against what is outside the brain."""
+def _contacts(source: Source, after: np.ndarray, promise: Promise, numbers: dict[str, float]) -> list[str]:
+    """Pairs that shared many faces and share none, and ventricles against the background where none were."""
     scheme = source.scheme
-    before, now = faces(source.cleaned), faces(inside_skull(after, scheme))
+    before, now = source.faces, faces(inside_skull(after, scheme))
     loose = set(scheme.group("external_csf")) if promise.effaced else set()
     out = [
         f"contact: {scheme[a].name} and {scheme[b].name} shared {n} faces, now none"
@@ -159,13 +167,16 @@ def _contacts(source: Source, after: np.ndarray, promise: Promise) -> list[str]:
         if a and n > CONTACT_FACES and (a, b) not in now and not {a, b} & loose
     ]
     bare = [sum(pairs.get((0, v), 0) for v in scheme.group("ventricles")) for pairs in (before, now)]
-    return out + [f"contact: ventricles at background {bare[0]} -> {bare[1]} faces"] * (bare[1] > bare[0])
+    numbers["bare_faces_before"], numbers["bare_faces"] = bare
+    if bare[1] and not bare[0]:
+        out.append(f"contact: ventricles at background, {bare[1]} faces")
+    return out
 
 
 def _pieces(source: Source, after: np.ndarray, promise: Promise) -> list[str]:
     """26-connected pieces of more than a speck, no more of any label than in the cleaned source."""
     scheme, out = source.scheme, []
-    before, now = pieces(source.cleaned), pieces(inside_skull(after, scheme))
+    before, now = source.pieces, pieces(inside_skull(after, scheme))
     for value, count in now.items():
         if count > before.get(value, 0) and not (promise.effaced and value in scheme.group("external_csf")):
             out.append(f"pieces: {scheme[value].name} {before.get(value, 0)} -> {count}")
@@ -214,8 +225,8 @@ def pieces(labels: np.ndarray) -> dict[int, int]:
     """26-connected pieces of more than `SPECK_VOXELS` voxels of every label."""
     parts, count = cc3d.connected_components(labels, connectivity=26, return_N=True)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    _, first = np.unique(parts, return_index=True)
-    owner, out = labels.ravel()[first], dict[int, int]()
+    owner, out = np.zeros(count + 1, labels.dtype), dict[int, int]()
+    owner[parts.ravel()] = labels.ravel()
     for piece in range(1, count + 1):
         if sizes[piece] > SPECK_VOXELS:
             out[int(owner[piece])] = out.get(int(owner[piece]), 0) + 1
