@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Self
 
@@ -101,9 +102,12 @@ def _wanted(config: Config, scheme: LabelScheme, now: dict[int, float]) -> dict[
             )
         return {scheme[value].name: found[value] for value in now}
     volumes, folds = dict(config.volumes_ml), dict(config.folds)
-    if config.table is not None:
-        more_volumes, more_folds = _read_table(config.table)
-        volumes, folds = volumes | more_volumes, folds | more_folds
+    more_volumes, more_folds = ({}, {}) if config.table is None else _read_table(config.table)
+    given = Counter([*volumes, *folds, *more_volumes, *more_folds])
+    twice = [name for name, count in given.items() if count > 1]
+    if twice:
+        raise InputError(f"Profile: {', '.join(twice)} has two targets, in volumes_ml, folds or table. Leave one out.")
+    volumes, folds = volumes | more_volumes, folds | more_folds
     present = {name: sum(now.get(value, 0.0) for value in _values(name, scheme)) for name in (*volumes, *folds)}
     return volumes | {name: fold * present[name] for name, fold in folds.items()}
 
@@ -152,12 +156,12 @@ def _read_table(path: Path) -> tuple[dict[str, float], dict[str, float]]:
         given = {key: row[key] for key in ("volume_ml", "fold") if row.get(key)}
         try:
             (key, value), name = *((k, float(v)) for k, v in given.items()), row["name"]
-            if not 0 < value < float("inf"):
+            if not name or name in volumes or name in folds or not 0 < value < float("inf"):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise InputError(
-                f"{path}, line {number}: expected a name and one of volume_ml and fold, a number above 0; found {row}. "
-                "Correct the line."
+                f"{path}, line {number}: expected a new name and one of volume_ml and fold, a number above 0; found "
+                f"{row}. Correct the line."
             ) from None
         (volumes if key == "volume_ml" else folds)[name] = value
     if not rows:
