@@ -121,7 +121,12 @@ def check_values(labels: np.ndarray, scheme: LabelScheme, where: str = "label ma
     Raises:
         InputError: naming the unknown values, their voxel counts and where they were found.
     """
-    found, counts = np.unique(labels, return_counts=True)
+    if labels.dtype.kind == "u" and labels.dtype.itemsize <= 2:
+        counts = np.bincount(labels.ravel())
+        found = np.flatnonzero(counts)
+        counts = counts[found]
+    else:
+        found, counts = np.unique(labels, return_counts=True)
     known = {0, *scheme.values}
     unknown = {int(v): int(n) for v, n in zip(found, counts, strict=True) if int(v) not in known}
     if unknown:

@@ -12,6 +12,7 @@ from pathosynth.morphing import measure, weights
 from pathosynth.morphing.budget import Budget
 from pathosynth.morphing.classes import ClassMap, Part, split_classes
 from pathosynth.morphing.coarse import block_factors
+from pathosynth.morphing.counting import label_counts
 from pathosynth.morphing.efface import THINNEST_FOLD
 from pathosynth.morphing.flow import FlowProblem
 from pathosynth.morphing.topology import dissolve_specks, limit_pieces
@@ -135,7 +136,7 @@ def clean_source(labels: np.ndarray) -> np.ndarray:
     _, owner, sizes = measure.labelled_pieces(labels, 26)
     allowed = np.bincount(owner[sizes > SPECK_VOXELS], minlength=int(labels.max()) + 1)
     cleaned, _ = dissolve_specks(labels, SPECK_VOXELS, clear_floating=True)
-    limits = {value: max(int(n), 1) for value, n in enumerate(allowed) if value and (labels == value).any()}
+    limits = {value: max(int(allowed[value]), 1) for value, n in enumerate(label_counts(labels)) if value and n}
     return limit_pieces(cleaned, limits, 26, largest_stray_voxels(labels), WIDEST_GAP_VOXELS)
 
 
@@ -146,7 +147,7 @@ def largest_stray_voxels(labels: np.ndarray) -> int:
 
 def class_volumes_ml(problem: FlowProblem) -> np.ndarray:
     """Volume of every class of the source, (n_classes + 1,) mL."""
-    counts = np.bincount(problem.classes.ravel())
+    counts = label_counts(problem.classes)
     return np.asarray(counts * (float(np.prod(problem.spacing_mm)) / 1000.0))
 
 

@@ -1,14 +1,16 @@
 """Driving the flow until the labels, counted as whole voxels, have the wanted volumes or the wanted lengths."""
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pathosynth.morphing.budget import check_slack
 from pathosynth.morphing.classes import ClassMap
+from pathosynth.morphing.counting import label_counts
 from pathosynth.morphing.flow import FlowGrid, FlowState, begin, step, voxel_displacement
 from pathosynth.morphing.lengths import LENGTH_TOLERANCE_MM, LengthGoal, LengthSearch, measured, next_volume_ml
-from pathosynth.morphing.warp import warp_labels
+from pathosynth.morphing.warp import warp_blocks
 from pathosynth.runs.errors import MorphError
 
 _MISS = 0.005
@@ -24,12 +26,17 @@ _MOST_STEPS = 80
 
 @dataclass(frozen=True)
 class Reached:
-    """The end of a flow: its state, its map at voxel resolution, and the classes it leads to before any flip."""
+    """The end of a flow: its state, and the classes it leads to before any flip."""
 
+    flow: FlowGrid
     state: FlowState
-    displacement: np.ndarray
     classes: np.ndarray
     corrections: int
+
+    @functools.cached_property
+    def displacement(self) -> np.ndarray:
+        """Backward displacement in voxels, (3, I, J, K) float32; made when asked for, most rounds are not the last."""
+        return voxel_displacement(self.flow, self.state)
 
 
 def reach(
@@ -98,15 +105,14 @@ def _search_targets(goal: LengthGoal | None, search: dict[str, LengthSearch], ha
 
 def materialise(flow: FlowGrid, state: FlowState, classes: ClassMap, corrections: int = 0) -> Reached:
     """Classes at voxel resolution; a rigid skull stays voxel for voxel, and so does the midsagittal plane."""
-    displacement = voxel_displacement(flow, state)
     mask = flow.problem.classes > 0 if flow.problem.skull_share == 0 else None
-    warped = warp_labels(flow.problem.classes, displacement, mask=mask)
-    return Reached(state, displacement, classes.divided(warped), corrections)
+    warped = warp_blocks(flow.problem.classes, state.displacement, flow.grid.factors, mask)
+    return Reached(flow, state, classes.divided(warped), corrections)
 
 
 def hard_volumes_ml(flow: FlowGrid, classes: np.ndarray) -> np.ndarray:
     """Volume of every class counted in whole voxels, (n_classes + 1,) mL."""
-    counts = np.bincount(classes.ravel(), minlength=int(flow.problem.classes.max()) + 1)
+    counts = label_counts(classes, int(flow.problem.classes.max()) + 1)
     return counts * (float(np.prod(flow.problem.spacing_mm)) / 1000.0)
 
 

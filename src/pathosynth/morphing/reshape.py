@@ -11,6 +11,7 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import measure, validity
 from pathosynth.morphing.budget import Budget, SlackExhausted, check_budget
+from pathosynth.morphing.counting import label_counts
 from pathosynth.morphing.efface import peel
 from pathosynth.morphing.exact import Exact, flip_to_counts
 from pathosynth.morphing.flow import prepare
@@ -139,7 +140,7 @@ def _refusal(stop: SlackExhausted, task: Task) -> str:
 
 def _spent(task: Task, after: np.ndarray) -> Budget:
     """What the finished map cost."""
-    before, now = (np.bincount(m.ravel(), minlength=max(task.scheme.values) + 1) for m in (task.cleaned, after))
+    before, now = (label_counts(m, max(task.scheme.values) + 1) for m in (task.cleaned, after))
     gains = (now - before)[1:] * task.voxel_ml
     slack = [task.classes.values[index] - 1 for index in task.problem.slack]
     gains[slack] = 0.0
@@ -178,14 +179,14 @@ def _counts(task: Task, tidy: np.ndarray) -> dict[int, int]:
 
     A class that changes to a length keeps what it has. Effaced labels take what is left.
     """
-    found = np.bincount(tidy.ravel(), minlength=len(task.classes.values))
+    found = label_counts(tidy, len(task.classes.values))
     searched = {index: int(found[index]) for classes in _searched(task).values() for index in classes}
     wanted_ml = task.targets_ml | task.effaced_ml
     counts = searched | {index: round(ml / task.voxel_ml) for index, ml in wanted_ml.items()}
     if task.plan.skull_share > 0:
-        source = task.problem.classes
-        net = sum(wanted - int((source == index).sum()) for index, wanted in counts.items())
-        counts[0] = int((source == 0).sum()) - round(task.plan.skull_share * net)
+        now = label_counts(task.problem.classes)
+        net = sum(wanted - int(now[index]) for index, wanted in counts.items())
+        counts[0] = int(now[0]) - round(task.plan.skull_share * net)
     return {index: wanted for index, wanted in counts.items() if index not in task.effaced_ml}
 
 
@@ -202,10 +203,10 @@ def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> 
     if task.problem.slack:
         validity.check_slack(found, before, after, scheme)
     validity.check_mantle(found, after, scheme, task.spacing_mm)
-    volumes = np.bincount(after.ravel(), minlength=max(scheme.values) + 1) * task.voxel_ml
+    volumes = label_counts(after, max(scheme.values) + 1) * task.voxel_ml
     slack = {task.classes.values[index] for index in task.problem.slack}
     paid = [value for value in scheme.values if value not in slack]
-    net = float(volumes[paid].sum()) - float(np.isin(before, paid).sum()) * task.voxel_ml
+    net = float(volumes[paid].sum()) - float(label_counts(before, max(scheme.values) + 1)[paid].sum()) * task.voxel_ml
     validity.check_skull(found, before > 0, after > 0, task.plan.skull_share, net, task.voxel_ml)
     _check_volumes(found, task, reached, exact)
     _check_lengths(found, task, after)
@@ -214,7 +215,7 @@ def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> 
 
 def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact: Exact) -> None:
     """Misses before the flips, the number of flips, and voxels that could not be placed."""
-    before_flips = np.bincount(reached.classes.ravel(), minlength=len(task.classes.values)) * task.voxel_ml
+    before_flips = label_counts(reached.classes, len(task.classes.values)) * task.voxel_ml
     for part, members in task.classes.parts.items():
         wanted = [task.targets_ml[index] for index in members if index in task.targets_ml]
         if wanted and not set(members) & set(task.effaced_ml):

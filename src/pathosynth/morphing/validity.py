@@ -11,6 +11,7 @@ import numpy as np
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import measure
+from pathosynth.morphing.counting import contact_matrix, faces_between, label_counts
 from pathosynth.morphing.warp import jacobian
 
 JACOBIAN_LOW_WARN = 0.005
@@ -90,17 +91,22 @@ def check_contacts(
     lies against the skull.
     """
     bare = scheme.has("external_csf") and set(scheme.group("external_csf")) <= set(effaced)
+    contacts = [contact_matrix(m) for m in (before, after)]
+
+    def faces(first: str, second: str | None) -> tuple[int, int]:
+        other = scheme.group(second) if second else (0,)
+        old, new = (faces_between(found, scheme.group(first), other) for found in contacts)
+        return old, new
+
     for group in ("ventricles",) if bare else ("ventricles", "tissue"):
         if scheme.has(group):
-            old, new = (measure.contact_faces(scheme.mask(m, group), m == 0) for m in (before, after))
+            old, new = faces(group, None)
             found.numbers[f"{group}_background_faces"] = new
             text = f"{group} touch background at {new} faces (source {old}); expected no new face"
             most = CONTACT_FACTOR * old + BACKGROUND_EXTRA if old else 0
             found.limit(group == "ventricles" and new > most, new > old, text)
     if scheme.has("cortex"):
-        old, new = (
-            measure.contact_faces(scheme.mask(m, "ventricles"), scheme.mask(m, "cortex")) for m in (before, after)
-        )
+        old, new = faces("ventricles", "cortex")
         found.numbers["ventricle_cortex_faces"] = new
         most = CONTACT_FACTOR * old + CONTACT_EXTRA
         found.limit(
@@ -108,7 +114,7 @@ def check_contacts(
         )
     for a, b in _PAIRS:
         if scheme.has(a) and scheme.has(b):
-            old, new = (measure.contact_faces(scheme.mask(m, a), scheme.mask(m, b)) for m in (before, after))
+            old, new = faces(a, b)
             found.limit(old > 0 and new == 0, False, f"{a} and {b} touched at {old} faces and no longer do")
 
 
@@ -129,7 +135,8 @@ def check_slack(found: Findings, before: np.ndarray, after: np.ndarray, scheme: 
     """External CSF that is left."""
     if not scheme.has("external_csf"):
         return
-    old, new = (int(scheme.mask(m, "external_csf").sum()) for m in (before, after))
+    slack, size = list(scheme.group("external_csf")), max(scheme.values) + 1
+    old, new = (int(label_counts(m, size)[slack].sum()) for m in (before, after))
     if old:
         left = new / old
         found.numbers["external_csf_left"] = left
