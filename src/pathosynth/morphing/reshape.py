@@ -28,6 +28,7 @@ from pathosynth.morphing.plan import (
 )
 from pathosynth.morphing.reach import Reached, reach
 from pathosynth.morphing.topology import dissolve_specks, limit_pieces
+from pathosynth.morphing.walls import bare, cover_with, cover_with_tissue
 from pathosynth.runs.errors import MorphError
 
 _FLIPS_WARN, _FLIPS_ERROR = 0.02, 0.10  # a thin label whose walls lie along the grid needs more than a round one
@@ -149,28 +150,32 @@ def _spent(task: Task, after: np.ndarray) -> Budget:
 
 
 def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
-    """Dissolve pieces the source does not have: specks first, then the smallest of what is too many."""
+    """Dissolve pieces the source does not have, specks first, and keep a wall where the source has one everywhere."""
     out, _ = dissolve_specks(classes, SPECK_VOXELS)
     for connectivity in (6, 26):
         allowed = measure.component_counts(task.problem.classes, connectivity)
         allowed = {index: count for index, count in allowed.items() if index not in task.effaced_ml}
         out = limit_pieces(out, allowed, connectivity, largest_stray_voxels(task.source), WIDEST_GAP_VOXELS)
-    return out
+    inner = _ventricles(task)
+    return out if bare(task.problem.classes, inner).any() else cover_with_tissue(out, inner)
+
+
+def _ventricles(task: Task) -> tuple[int, ...]:
+    """Classes of the ventricles."""
+    return task.classes.of_values(task.scheme.group("ventricles")) if task.scheme.has("ventricles") else ()
 
 
 def _sealed(task: Task, classes: np.ndarray) -> np.ndarray:
-    """Background next to ventricles given to effaced labels, so that no flip lays a ventricle against the skull."""
+    """Background next to ventricles given to an effaced label, so that no flip lays a ventricle against the skull."""
     if not task.effaced_ml:
         return classes
-    inner = np.isin(classes, task.classes.of_values(task.scheme.group("ventricles")))
-    return np.where(measure.touches(inner) & (classes == 0), next(iter(task.effaced_ml)), classes).astype(classes.dtype)
+    return cover_with(classes, _ventricles(task), next(iter(task.effaced_ml)))
 
 
 def _effaced(task: Task, classes: np.ndarray) -> np.ndarray:
     """Effaced labels peeled down to their volume."""
     voxels = {index: round(ml / task.voxel_ml) for index, ml in task.effaced_ml.items()}
-    inner = task.scheme.group("ventricles") if task.scheme.has("ventricles") else ()
-    spared = measure.touches(np.isin(classes, task.classes.of_values(inner)))
+    spared = measure.touches(np.isin(classes, _ventricles(task)))
     return peel(classes, voxels, spared, task.spacing_mm)
 
 
