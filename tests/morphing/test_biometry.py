@@ -154,6 +154,17 @@ def test_head_of_an_ellipsoid_has_the_perimeter_of_an_ellipse(radii):
     assert found.head_circumference_mm == pytest.approx(exact, abs=1.2)
 
 
+def test_the_circumference_follows_a_shrinking_head_without_steps():
+    """A thousandth of a head is a fifth of a millimetre, far less than a layer of voxels decides."""
+    p = centred_grid((64, 76, 68), (1.6, 1.6, 1.6))
+    sizes = np.linspace(1.0, 0.94, 61)
+    heads = [ellipsoid(p, (0.0, 0.0, 0.0), (38 * s, 47 * s, 40 * s)).astype(np.uint8) for s in sizes]
+    found = np.array([biometry.head_size_mm(head, KCL8, (1.6,) * 3).head_circumference_mm for head in heads])
+    exact = 4 * 47 * ellipe(1 - (38 / 47) ** 2) * sizes
+    assert np.abs(found - exact).max() < 1.0
+    assert np.std(found - exact) < 0.5
+
+
 def test_descent_follows_the_cerebellum_and_nothing_else():
     stay, sunk = (biometry.hindbrain_descent_mm(head(drop), KCL8, H) for drop in (0.0, 4.0))
     assert stay == pytest.approx((8.2 - 26) - (-22 - 10), abs=0.6)
@@ -223,7 +234,7 @@ def test_normal_brains_grow_from_week_to_week(healthy, measure):
 def test_heads_of_normal_atlases_are_normal_and_other_labels_are_biased_as_stated(healthy):
     z = {age: z_scores(found, age) for age, found in healthy.items()}
     means = {name: np.mean([scores[name] for scores in z.values()]) for name in z[28]}
-    stated = {"head_circumference_z": -0.1, "bpd_z": 0.3, "ofd_z": 0.4, "transcerebellar_diameter_z": 2.0,
+    stated = {"head_circumference_z": 0.2, "bpd_z": 0.3, "ofd_z": 0.4, "transcerebellar_diameter_z": 2.0,
               "vermis_height_z": 1.6, "pons_ap_z": 3.1}  # fmt: skip
     assert means == pytest.approx(stated, abs=0.1)
     assert max(abs(scores["head_circumference_z"]) for scores in z.values()) < 1.5
