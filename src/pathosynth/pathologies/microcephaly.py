@@ -1,5 +1,6 @@
 """A small brain: in a small head, in a head of normal size, or anything between, by one knob (`head_share`)."""
 
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, biometry
 from pathosynth.morphing.classes import Part
 from pathosynth.morphing.parts import present_ml
-from pathosynth.morphing.plan import Lengths, Plan, check_labels
+from pathosynth.morphing.plan import Plan, check_labels
 from pathosynth.pathologies.hindbrain import Age
 from pathosynth.pathologies.settings import (
     Fold,
@@ -24,9 +25,10 @@ from pathosynth.pathologies.settings import (
     needed_age,
     with_targets,
 )
-from pathosynth.runs.errors import InputError
+from pathosynth.runs.errors import InputError, MorphError
 
 _BRAIN = "brain"
+_AIM_MM, _MOST_ROUNDS = 0.25, 12  # how near a circumference must come, in how many attempts
 _TARGETS = ("brain_ml", "brain_fold", "brain_z", "head_circumference_mm", "head_circumference_z")
 
 
@@ -87,26 +89,24 @@ def morph(
     now = present_ml(labels, scheme, spacing_mm, "tissue")
     fluid = float(scheme.mask(labels, "ventricles").sum()) * float(np.prod(spacing_mm)) / 1000.0
     name, wanted = _target(config, now)
-    parts, lengths, follows = {}, None, config.ventricles_fold is None
+    follows = config.ventricles_fold is None
     values = scheme.group("tissue") + (scheme.group("ventricles") if follows else ())
-    if name == "brain_ml":
-        parts[_BRAIN] = Part(values, wanted * (now + fluid) / now if follows else wanted)
-    else:
-        parts[_BRAIN] = Part(values)
-        lengths = Lengths(
-            "head circumference",
-            {_BRAIN: wanted},
-            lambda array: {_BRAIN: biometry.head_size_mm(array, scheme, spacing_mm).head_circumference_mm},
+
+    def shrunk(brain_ml: float) -> Morphed:
+        plan = Plan(
+            {_BRAIN: Part(values, brain_ml * (now + fluid) / now if follows else brain_ml)},
+            None,
+            {} if follows else dict.fromkeys(scheme.group("ventricles"), config.ventricles_fold or 1.0),
+            skull_share=config.head_share,
+            sulcal_flattening=config.sulcal_flattening,
+            ell_mm=config.ell_mm,
         )
-    plan = Plan(
-        parts,
-        lengths,
-        {} if follows else dict.fromkeys(scheme.group("ventricles"), config.ventricles_fold or 1.0),
-        skull_share=config.head_share,
-        sulcal_flattening=config.sulcal_flattening,
-        ell_mm=config.ell_mm,
-    )
-    morphed = carry_out("microcephaly", labels, scheme, spacing_mm, plan)
+        return carry_out("microcephaly", labels, scheme, spacing_mm, plan)
+
+    if name == "brain_ml":
+        morphed = shrunk(wanted)
+    else:
+        morphed = _to_circumference(shrunk, wanted, labels, scheme, spacing_mm, config.head_share)
     return with_targets(morphed, config, {name: wanted}, severity(morphed.labels, scheme, spacing_mm))
 
 
@@ -132,3 +132,61 @@ def _target(config: Config, now_ml: float) -> tuple[str, float]:
     if config.brain_fold is not None:
         return "brain_ml", config.brain_fold * now_ml
     return "brain_ml", now_ml * load_norm("parenchyma_ml").fold_at_z(config.brain_z or 0.0, needed_age(config))
+
+
+def _to_circumference(
+    shrunk: Callable[[float], Morphed],
+    wanted_mm: float,
+    labels: np.ndarray,
+    scheme: LabelScheme,
+    spacing_mm: Spacing,
+    head_share: float,
+) -> Morphed:
+    """Search the brain volume whose finished map has the wanted circumference.
+
+    The finished map, because the last voxels of the skull move its circumference by more than is allowed to be missed.
+
+    Args:
+        shrunk: the map with a brain volume in mL.
+        wanted_mm: circumference.
+        labels: (I, J, K) before.
+        scheme: their legend.
+        spacing_mm: voxel edge lengths.
+        head_share: part of the brain's loss that the head follows.
+
+    Raises:
+        MorphError: no volume leads to it; says how near it came.
+    """
+    now = severity(labels, scheme, spacing_mm)
+    known = [(now["head_circumference_mm"], now["brain_ml"])]
+    stretch = wanted_mm / now["head_circumference_mm"]
+    brain_ml = now["brain_ml"] - (1.0 - stretch**3) * now["intracranial_ml"] / head_share
+    for _ in range(_MOST_ROUNDS):
+        brain_ml = float(np.clip(brain_ml, 0.7 * known[-1][1], 1.4 * known[-1][1]))
+        morphed = shrunk(brain_ml)
+        known.append((biometry.head_size_mm(morphed.labels, scheme, spacing_mm).head_circumference_mm, brain_ml))
+        if abs(known[-1][0] - wanted_mm) <= _AIM_MM:
+            return morphed
+        brain_ml = _next_brain_ml(known, wanted_mm)
+    nearest = min(known, key=lambda found: abs(found[0] - wanted_mm))
+    raise MorphError(
+        f"Head circumference {wanted_mm:g} mm cannot be reached: a brain of {nearest[1]:.1f} mL comes nearest, with "
+        f"{nearest[0]:.2f} mm. Ask for brain_ml, or for a circumference nearer to the present "
+        f"{now['head_circumference_mm']:.1f} mm, or raise head_share."
+    )
+
+
+def _next_brain_ml(known: list[tuple[float, float]], wanted_mm: float) -> float:
+    """Volume to try next: between the nearest that are too small and too large, else on the line through the last two.
+
+    Args:
+        known: circumference in mm and brain volume in mL of every map so far.
+        wanted_mm: circumference.
+    """
+    below = max((found for found in known if found[0] < wanted_mm), default=None)
+    above = min((found for found in known if found[0] >= wanted_mm), default=None)
+    if below is None or above is None:
+        below, above = sorted(known)[:2] if below is None else sorted(known)[-2:]
+    (low_mm, low_ml), (high_mm, high_ml) = below, above
+    share = (wanted_mm - low_mm) / max(high_mm - low_mm, 1e-6)
+    return low_ml + (high_ml - low_ml) * (share if not 0 < share < 1 else float(np.clip(share, 0.1, 0.9)))
