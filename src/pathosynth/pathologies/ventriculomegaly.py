@@ -28,7 +28,7 @@ from pathosynth.pathologies.settings import (
     unit_of,
     with_targets,
 )
-from pathosynth.runs.errors import MorphError
+from pathosynth.runs.errors import InputError, MorphError
 
 _SOURCE_LENGTH_MM = 6.5
 _APART = ("inferior_horns", "third_ventricle", "fourth_ventricle")
@@ -229,6 +229,12 @@ def _plan(
             parts[name] = whole_part(scheme, name, asked[f"{name}_ml"])
     group, widths = measure.lateral_ventricle_group(scheme), config.atrial_width_mm is not None
     volumes = None if widths else {side: asked[f"ventricle_{side}_ml"] - horns_ml[side] for side in SIDES}
+    if volumes and min(volumes.values()) <= 0:
+        raise InputError(
+            f"inferior_horns_fold={config.inferior_horns_fold:g} asks for horns of "
+            f"{' and '.join(f'{ml:.2f}' for ml in horns_ml.values())} mL (left, right), no less than the lateral "
+            "ventricles they are part of. Lower it, or raise the ventricles' target."
+        )
     parts |= side_parts(labels, scheme, group, volumes, _growth(labels, scheme, spacing_mm, config, rng))
     lengths = Lengths(
         "atrial width",
