@@ -150,9 +150,10 @@ def typical(age_weeks: float, repair: str, ventricles_ml: float) -> dict[str, fl
 
     Before repair: ventricles 2.2 (21 weeks) to 4.0 (25), cerebellum 0.86 to 0.95 (to 23 weeks) and 0.47 to 0.52 (from
     24), brainstem 0.56 to 0.76, external CSF 0.04 to 0.12. After repair: ventricles grow by 1.8 mL per week more than
-    normal ones, external CSF 0.4 to 0.9, cerebellum 0.33 to 0.95, brainstem 0.56 to 0.9. Middles of ranges where nothing
-    says more; constant beyond the ages that were seen, but for the ventricles after repair. The ranges are those of the
-    one public spina bifida atlas (doi 10.12688/openreseurope.13914): a comparison with its cases is not independent.
+    normal ones, external CSF 0.4 to 0.9, cerebellum 0.33 to 0.95, brainstem 0.56 to 0.9. Middles of ranges where
+    nothing says more; constant beyond the ages that were seen, but for the ventricles after repair. The ranges are
+    those of the one public spina bifida atlas (doi 10.12688/openreseurope.13914): a comparison with its cases is not
+    independent.
 
     Args:
         age_weeks: gestational age.
