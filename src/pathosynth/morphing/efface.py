@@ -14,6 +14,8 @@ from pathosynth.data.volume import Spacing
 THINNEST_FOLD = 0.3
 """What flow squeezes a label to at most; below it the squeeze exceeds what a map at voxel resolution can show."""
 
+_BUMP_MM = 3.0  # reach of the neighbourhood that tells a bump of the skull from a dent
+
 
 def peel(classes: np.ndarray, voxels: dict[int, int], spared: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
     """Give the outermost voxels of some classes to the background until so many of each are left.
@@ -26,14 +28,21 @@ def peel(classes: np.ndarray, voxels: dict[int, int], spared: np.ndarray, spacin
     """
     if not voxels:
         return classes
-    depth = ndi.distance_transform_edt(classes > 0, sampling=spacing_mm)
+    head = classes > 0
+    depth = ndi.distance_transform_edt(head, sampling=spacing_mm)
+    bump = ndi.gaussian_filter(head.astype(np.float32), [_BUMP_MM / s for s in spacing_mm], truncate=3.0)
     out = classes.copy()
     for index, wanted in voxels.items():
         members = np.flatnonzero((classes == index) & ~spared)
-        out.ravel()[_outermost(members, depth, int((classes == index).sum()) - wanted)] = 0
+        out.ravel()[_outermost(members, depth, bump, int((classes == index).sum()) - wanted)] = 0
     return out
 
 
-def _outermost(members: np.ndarray, depth: np.ndarray, count: int) -> np.ndarray:
-    """The `count` members nearest to the background, none if `count` is not above 0."""
-    return members[np.argsort(depth.ravel()[members], kind="stable")[: max(count, 0)]]
+def _outermost(members: np.ndarray, depth: np.ndarray, bump: np.ndarray, count: int) -> np.ndarray:
+    """The `count` members nearest to the background, none if `count` is not above 0.
+
+    Whole layers are equally near; of them those go first around which the head fills least (`bump`). The order of the
+    voxels must not decide: it would shift the head, and with it the midsagittal plane, to one side.
+    """
+    order = np.lexsort((bump.ravel()[members], depth.ravel()[members]))
+    return members[order[: max(count, 0)]]
