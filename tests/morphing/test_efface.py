@@ -42,11 +42,11 @@ def test_the_outermost_go_first(spacing):
     assert r[gone].mean() > r[out == SHELL].mean() + 1.0
 
 
-@pytest.mark.parametrize("left", [700, 2000, 3000])
+@pytest.mark.parametrize("left", [700, 2000, 2500, 3000])
 def test_no_side_is_peeled_more_than_the_other(left):
     """Half a layer must not be the half that comes first in memory: the midsagittal plane would move."""
     out = peeled(ball(), {SHELL: left})
-    assert np.argwhere(out > 0).mean(axis=0) == pytest.approx([14.5] * 3, abs=0.03)
+    assert np.argwhere(out > 0).mean(axis=0) == pytest.approx([14.5] * 3, abs=0.04)
 
 
 def test_a_class_with_no_voxel_too_many_stays():
