@@ -32,6 +32,7 @@ from pathosynth.morphing.walls import bare, cover_with, cover_with_tissue
 from pathosynth.runs.errors import MorphError
 
 _FLIPS_WARN, _FLIPS_ERROR = 0.02, 0.10  # a thin label whose walls lie along the grid needs more than a round one
+_DIVISIONS = 4  # rounds of flips until the midsagittal plane stays
 _FLIPS_BORDER = 0.6  # of the border voxels of thin and scattered labels such as vessels and lesions
 
 
@@ -52,12 +53,7 @@ def reshape(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing, plan: 
     check_budget(task.budget)
     reached = _reach(task)
     tidy = _effaced(task, _tidy(task, reached.classes))
-    frozen = tuple(index for classes in _searched(task).values() for index in classes)
-    slack = (*task.problem.slack, *task.effaced_ml)
-    exact = flip_to_counts(
-        tidy, task.classes.array, reached.displacement, _counts(task, tidy), slack, frozen, task.classes.halves
-    )
-    exact = replace(exact, classes=_effaced(task, _sealed(task, exact.classes)))
+    exact = _to_counts(task, reached, tidy)
     after = task.classes.to_labels(exact.classes, labels.dtype)
     found = _validate(task, reached, exact, after)
     if found.errors:
@@ -112,6 +108,23 @@ def _reach(task: Task) -> Reached:
         return reach(prepare(task.problem), task.classes, task.targets_ml, goal, tuple(task.effaced_ml))
     except SlackExhausted as stop:
         raise MorphError(_refusal(stop, task)) from None
+
+
+def _to_counts(task: Task, reached: Reached, tidy: np.ndarray) -> Exact:
+    """Last-voxel flips, again where they shifted the head so that the midsagittal plane moved on by a voxel."""
+    frozen = tuple(index for classes in _searched(task).values() for index in classes)
+    slack, halves = (*task.problem.slack, *task.effaced_ml), task.classes.halves
+    flips = dict[int, int]()
+    for _ in range(_DIVISIONS):
+        exact = flip_to_counts(
+            tidy, task.classes.array, reached.displacement, _counts(task, tidy), slack, frozen, halves
+        )
+        flips = {index: number + flips.get(index, 0) for index, number in exact.flips.items()}
+        whole = _effaced(task, _sealed(task, exact.classes))
+        tidy = task.classes.divided(whole)
+        if tidy is whole or np.array_equal(tidy, whole):
+            break
+    return replace(exact, classes=tidy, flips=flips)
 
 
 def _searched(task: Task) -> dict[str, tuple[int, ...]]:
@@ -221,11 +234,13 @@ def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> 
 def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact: Exact) -> None:
     """Misses before the flips, the number of flips, and voxels that could not be placed."""
     before_flips = label_counts(reached.classes, len(task.classes.values)) * task.voxel_ml
+    reached_ml = label_counts(exact.classes, len(task.classes.values)) * task.voxel_ml
     for part, members in task.classes.parts.items():
         wanted = [task.targets_ml[index] for index in members if index in task.targets_ml]
         if wanted and not set(members) & set(task.effaced_ml):
             miss = float(before_flips[list(members)].sum()) / sum(wanted) - 1.0
             validity.check_miss(found, part, miss, sum(wanted), grows=True)
+            validity.check_reached(found, part, float(reached_ml[list(members)].sum()), sum(wanted), task.voxel_ml)
     for index, target in task.targets_ml.items():
         if index not in task.effaced_ml:
             name = task.scheme[task.classes.values[index]].name

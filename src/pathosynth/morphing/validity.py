@@ -19,6 +19,7 @@ JACOBIAN_HIGH_WARN, JACOBIAN_HIGH = 6.0, 10.0
 KEPT_WARN, KEPT_ERROR = 0.03, 0.06
 MISS_ERROR = 0.02
 SMALL_ML, SMALL_ERROR, SMALL_GROWING_ERROR = 2.0, 0.15, 0.05  # one layer of voxels is a large part of a small label
+REACHED_ERROR, REACHED_VOXELS = 0.005, 10.0
 SKULL_ERROR = 0.01
 SLACK_WARN, SLACK_ERROR = 0.25, 0.15
 CONTACT_FACTOR, CONTACT_EXTRA = 5, 500
@@ -64,6 +65,13 @@ def check_miss(found: Findings, name: str, miss: float, target_ml: float, grows:
         error = SMALL_GROWING_ERROR if grows else SMALL_ERROR
     text = f"{name} missed its volume by {100 * miss:+.1f} % before the last-voxel flips"
     found.limit(abs(miss) > error, abs(miss) > warn, text)
+
+
+def check_reached(found: Findings, name: str, reached_ml: float, wanted_ml: float, voxel_ml: float) -> None:
+    """Whether a part has its volume in the end, within half a per cent or a few voxels."""
+    off = abs(reached_ml - wanted_ml)
+    bad = off > max(REACHED_ERROR * wanted_ml, REACHED_VOXELS * voxel_ml)
+    found.limit(bad, False, f"{name} has {reached_ml:.2f} mL; expected {wanted_ml:.2f}")
 
 
 def check_skull(
