@@ -18,6 +18,8 @@ def test_one_label_map_and_its_folder_give_the_same_case(ending: str, small_brai
     labels, image = small_brain()
     for name, volume, dtype in (("a_dseg", labels, np.int16), ("a_T2w", image, np.float32)):
         nib.save(nib.Nifti1Image(volume.array.astype(dtype), volume.affine), tmp_path / f"{name}{ending}")
+    (tmp_path / "participants.tsv").write_text("participant_id\tga_weeks\na\t28.5\n")
     (single,) = read_input(tmp_path / f"a_dseg{ending}", "kcl8")
+    assert single.age_weeks == 28.5
     assert single.images == {"T2w": tmp_path / f"a_T2w{ending}"}
     assert [single] == read_input(tmp_path, "kcl8")
