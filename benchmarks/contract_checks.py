@@ -134,7 +134,9 @@ def _jacobian(source: Source, displacement: np.ndarray, numbers: dict[str, float
     det = a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
     judged = det[inside[box]]
     numbers["jacobian_min"], numbers["folds"] = float(judged.min()), float((judged <= 0).sum())
-    return [f"fold: {numbers['folds']:.0f} voxels, smallest {numbers['jacobian_min']:.4f}"] * (judged.min() <= 0)
+    if not numbers["folds"]:
+        return []
+    return [f"fold: {numbers['folds']:.0f} voxels, smallest {numbers['jacobian_min']:.4f}"]
 
 
 def _kept(source: Source, after: np.ndarray, promise: Promise, numbers: dict[str, float]) -> list[str]:
