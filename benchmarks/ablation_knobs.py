@@ -21,7 +21,7 @@ import numpy as np
 
 from ablation_measures import MEASURES, differs, motion, shape
 from ablation_pictures import draw_all
-from ablation_settings import ABLATIONS, COLUMNS, Ablation, Knob, Settings
+from ablation_settings import ABLATIONS, ALWAYS, COLUMNS, Ablation, Knob, Settings
 from head import Head, read_head
 from pathosynth.data.labels import load_scheme
 from pathosynth.morphing import Morphed
@@ -112,12 +112,13 @@ def written(change: Settings, base: Settings) -> str:
 def table(records: Sequence[Record], ablation: Ablation) -> str:
     """Rows are settings, columns measures; one map and one pathology."""
     columns, knobs = ablation.columns(), {knob.name: knob for knob in ablation.knobs}
-    base = next(r for r in records if r.knob == "")
+    bases = {"": next(r for r in records if r.knob == "")} | {r.setting: r for r in records}
     titles = [COLUMNS[name][0] for name in columns]
     lines = ["| setting | " + " | ".join(titles) + " |", "| --- " + "| ---: " * len(columns) + "|"]
     for record in records:
         title = {"": f"**base**: {record.setting}", "source": "*source*"}.get(record.knob, record.setting)
-        cells = [_cell(record, base, name, knobs.get(record.knob)) for name in columns]
+        knob = knobs.get(record.knob)
+        cells = [_cell(record, bases[knob.against if knob else ""], name, knob) for name in columns]
         lines.append(f"| {title}{', refused' if record.refused else ''} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -127,7 +128,8 @@ def _cell(record: Record, base: Record, column: str, knob: Knob | None) -> str:
     keys = COLUMNS[column][1]
     if not all(key in record.values for key in keys) or (knob and column not in knob.shown):
         return ""
-    moved = [knob is not None and differs(key, record.values[key], base.values[key]) for key in keys]
+    judged = bool(knob and base.values) and column not in ALWAYS
+    moved = [judged and differs(key, record.values[key], base.values[key]) for key in keys]
     kept = knob is not None and column in knob.keeps
     if kept and not any(moved):
         return "="
@@ -187,7 +189,10 @@ def main() -> None:
     for path, age in zip(options.maps, options.ages, strict=True):
         head, case = read_head(path, scheme), path.name.split("_")[0].removeprefix("sub-")
         for pathology in options.only:
-            records += ablate(case, head, pathology, ABLATIONS[pathology], age)
+            try:
+                records += list(ablate(case, head, pathology, ABLATIONS[pathology], age))
+            except PathosynthError as error:  # of the base; the other pathologies still have something to say
+                print(f"{case} {pathology}: the base is refused: {error}", flush=True)
             print(f"{case} {pathology}: {sum(r.pathology == pathology for r in records)} rows", flush=True)
             if options.json:
                 options.json.write_text(json.dumps([asdict(r) for r in records], indent=1) + "\n", encoding="utf-8")

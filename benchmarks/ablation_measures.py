@@ -58,7 +58,7 @@ MEASURES = {
     "tissue_moved_mm": Measure(2, 0.02),
     "cerebrum_moved_mm": Measure(2, 0.02),
     "ventricle_cortex_faces": Measure(0, 20),
-    "jacobian_min": Measure(2, 0.01),
+    "jacobian_min": Measure(3, 0.01),
     "jacobian_max": Measure(1, 0.1),
     "cpu_s": Measure(1, float("inf")),
 }

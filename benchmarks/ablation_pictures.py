@@ -73,7 +73,7 @@ PICTURES = {
         {
             "fold 0.25": {"cerebellum_fold": 0.25},
             "0.8, pattern vermian": {"cerebellum_fold": 0.8, "pattern": "vermian"},
-            "pattern left": {"pattern": "left"},
+            "0.4, pattern left": {"cerebellum_fold": 0.4, "pattern": "left"},
         },
         {"cerebellum_ml": "{:.1f} mL", "transcerebellar_diameter_mm": "TCD {:.1f} mm"},
         "cerebellum",
@@ -107,11 +107,11 @@ PICTURES = {
         "intracranial",
     ),
     "chiari2": Picture(
-        "base: 30 weeks",
+        "base: 30 weeks, repaired",
         {
-            "herniation 0": {"herniation": 0.0},
-            "repair fetal": {"repair": "fetal"},
             "posterior_bias -1": {"posterior_bias": -1.0},
+            "repair none": {"repair": "none"},
+            "repair none, herniation 0": {"repair": "none", "herniation": 0.0},
         },
         {"hindbrain_descent_mm": "descent {:.1f} mm", "external_csf_ml": "CSF {:.0f} mL"},
         "intracranial",

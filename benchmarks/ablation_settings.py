@@ -38,7 +38,7 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Columns of the tables in their order: title, and keys of the measures in a cell."""
 
 ALWAYS = ("faces", "J", "CPU")
-"""Columns that are shown for every setting."""
+"""Columns that are shown for every setting, and judged for none."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,14 @@ class Knob:
         moves: columns it should move.
         keeps: columns it must not move.
         values: each a change of the base settings; None takes a setting of the base away. `seed` is the generator's.
+        against: setting, as written in the tables, that the values are compared with; the base where empty.
     """
 
     name: str
     moves: tuple[str, ...]
     keeps: tuple[str, ...]
     values: tuple[Settings, ...]
+    against: str = ""
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -87,9 +89,9 @@ def one(name: str, moves: str, keeps: str, *values: object) -> Knob:
     return several(name, moves, keeps, *({name: value} for value in values))
 
 
-def several(name: str, moves: str, keeps: str, *values: Settings) -> Knob:
+def several(name: str, moves: str, keeps: str, *values: Settings, against: str = "") -> Knob:
     """A knob whose values change more than one setting."""
-    return Knob(name, tuple(moves.split(", ")), tuple(keeps.split(", ")), values)
+    return Knob(name, tuple(moves.split(", ")), tuple(keeps.split(", ")), values, against)
 
 
 _NO_FOLD = {"ventricle_fold": None}
@@ -161,20 +163,21 @@ MICROCEPHALY = Ablation(
         one("head_share", "skull, HC, CSF, sulci, moved", "brain, cortex, ventricle", 0.0, 0.5),
         one("ventricles_fold", "ventricle, width, mantle, skull", "brain, CSF", 0.5, 1.0, 2.0),
         several("sulcal_flattening", "sulci, moved", "brain, ventricle",
-                *({"head_share": 0.0, "sulcal_flattening": v} for v in (0.5, 1.0))),
-        several("ell_mm", "sulci, moved", "brain, ventricle", *({"head_share": 0.0, "ell_mm": v} for v in (4.0, 50.0))),
+                *({"head_share": 0.0, "sulcal_flattening": v} for v in (0.5, 1.0)), against="head_share 0"),
+        several("ell_mm", "sulci, moved", "brain, ventricle",
+                *({"head_share": 0.0, "ell_mm": v} for v in (4.0, 50.0)), against="head_share 0"),
     ),
 )  # fmt: skip
 
 CHIARI2 = Ablation(
-    {},
+    {"repair": "fetal"},
     (
-        one("age_weeks", "ventricle, cerebellum, stem, CSF, near CSF", "WM, cortex", 21.0, 23.0, 28.0, 35.0),
-        one("repair", "ventricle, cerebellum, stem, CSF, near CSF, descent, skull, HC", "WM, cortex", "fetal"),
-        one("strength", "ventricle, cerebellum, stem, CSF, near CSF, skull, HC", "WM, cortex", 0.25, 0.5, 0.75),
-        one("herniation", "descent, vermis, TCD", "ventricle, cerebellum, stem, CSF, WM", 0.0, 0.75, 2.25, 3.0),
-        one("hindbrain_csf", "near CSF", "ventricle, CSF, cerebellum", 0.01, 0.08, 0.15),
-        one("external_csf", "CSF, near CSF, skull, HC", "ventricle, cerebellum, WM", 0.2, 0.5),
+        one("age_weeks", "ventricle, CSF, near CSF, skull, HC", "WM, cortex", 23.0, 29.0, 35.0),
+        one("repair", "ventricle, cerebellum, stem, CSF, near CSF, descent, skull, HC", "WM, cortex", "none"),
+        one("strength", "ventricle, cerebellum, stem, CSF, near CSF, skull, HC", "WM, cortex", 0.25, 0.5, 1.4),
+        one("herniation", "descent, vermis, TCD", "ventricle, cerebellum, stem, CSF, WM", 0.0, 1.0, 1.5, 2.0),
+        one("hindbrain_csf", "near CSF", "ventricle, CSF, cerebellum", 0.05, 0.4, 0.8),
+        one("external_csf", "CSF, near CSF, skull, HC", "ventricle, cerebellum, WM", 0.2, 0.7),
         one("posterior_bias", "centre, width, v Dice", "ventricle, cerebellum, skull", -1.0, 0.0, 2.0),
         several("ventricle target", "ventricle, width, skull", "cerebellum, CSF, WM",
                 {"ventricle_fold": 1.5}, {"atrial_width_mm": 12.0}),
@@ -191,11 +194,11 @@ PROFILE = Ablation(
     (
         several("folds", "ventricle, WM, cortex, cerebellum, CSF, skull, mantle", "stem",
                 *({"folds": {**_FOLDS, **change}} for change in _CHANGES)),
-        one("skull_share", "skull, HC, CSF, sulci", "ventricle, WM, cerebellum, cortex", 0.0, 0.5),
+        one("skull_share", "skull, HC, CSF, sulci, moved", "ventricle, WM, cerebellum, cortex", 0.0, 0.5),
         several("ell_mm", "moved, sulci", "ventricle, WM, cerebellum",
-                *({"skull_share": 0.0, "ell_mm": v} for v in (4.0, 50.0))),
+                *({"skull_share": 0.0, "ell_mm": v} for v in (4.0, 50.0)), against="skull_share 0"),
         several("sulcal_flattening", "sulci, moved", "ventricle, WM, cerebellum",
-                {"skull_share": 0.0, "sulcal_flattening": 1.0}),
+                {"skull_share": 0.0, "sulcal_flattening": 1.0}, against="skull_share 0"),
     ),
 )  # fmt: skip
 
