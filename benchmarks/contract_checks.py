@@ -1,6 +1,6 @@
 """The contract of a morph, checked on the returned arrays by other means than the engine's own.
 
-Only numpy and cc3d look at the maps; from the package come the scheme, the rulers that
+Only numpy, scipy and cc3d look at the maps; from the package come the scheme, the rulers that
 a pathology declares (`severity`), and what counts as the cleaned source.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import cc3d
 import numpy as np
+import scipy.ndimage as ndi
 
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
@@ -19,6 +20,7 @@ TARGET_SHARE, TARGET_MM = 0.005, 0.3
 KEPT_SHARE, KEPT_VOXELS = 0.03, 5  # the voxels are for labels of a few voxels
 CONTACT_FACES = 200
 SPECK_VOXELS = 20
+CORE_VOXELS = 20
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def failures(
     found += _contacts(source, after, promise, numbers)
     found += _pieces(source, after, promise)
     found += _labels(source, after)
+    found += _erased(source, after, displacement, promise, numbers)
     if promise.rigid:
         found += _outside(source, after)
     return found, numbers
@@ -182,6 +185,31 @@ def _pieces(source: Source, after: np.ndarray, promise: Promise) -> list[str]:
     for value, count in now.items():
         if count > before.get(value, 0) and not (promise.effaced and value in scheme.group("external_csf")):
             out.append(f"pieces: {scheme[value].name} {before.get(value, 0)} -> {count}")
+    return out
+
+
+def _erased(
+    source: Source, after: np.ndarray, displacement: np.ndarray, promise: Promise, numbers: dict[str, float]
+) -> list[str]:
+    """Whole places where the map is not what the displacement brings; flips and tidying change layers and specks.
+
+    A place counts by its core: voxels all of whose six neighbours are wrong too, and were the same label.
+    """
+    scheme, box = source.scheme, _box(source.cleaned > 0, 2)
+    index = np.indices(tuple(s.stop - s.start for s in box), np.int32)
+    at = [
+        np.rint(i + s.start + displacement[(a, *box)]).astype(np.int32)
+        for a, (i, s) in enumerate(zip(index, box, strict=True))
+    ]
+    brought = source.cleaned[tuple(np.clip(i, 0, n - 1) for i, n in zip(at, after.shape, strict=True))]
+    wrong, out = np.where(brought != after[box], brought, 0), list[str]()
+    loose = set(scheme.group("external_csf")) if promise.effaced else set()
+    numbers["erased_core"] = 0.0
+    for value in set(np.flatnonzero(np.bincount(wrong.ravel()))) - {0, *loose}:
+        core = int(ndi.binary_erosion(wrong == value).sum())
+        numbers["erased_core"] = max(numbers["erased_core"], float(core))
+        if core > CORE_VOXELS:
+            out.append(f"erased: {scheme[int(value)].name} in a place with a core of {core} voxels")
     return out
 
 
