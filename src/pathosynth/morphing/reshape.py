@@ -215,7 +215,7 @@ def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> 
     judged = after > 0
     if effaced:
         judged &= ~ndi.binary_dilation(np.isin(after, effaced), iterations=2)
-    validity.check_deformation(found, reached.displacement, before > 0, judged)
+    validity.check_deformation(found, reached.displacement, before > 0, judged, _shrunk(before, after))
     validity.check_pieces(found, before, after, scheme, effaced)
     validity.check_contacts(found, before, after, scheme, effaced)
     if task.problem.slack:
@@ -229,6 +229,14 @@ def _validate(task: Task, reached: Reached, exact: Exact, after: np.ndarray) -> 
     _check_volumes(found, task, reached, exact)
     _check_lengths(found, task, after)
     return found
+
+
+def _shrunk(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What the label of each voxel has left of its volume, at most 1. (I, J, K) float32."""
+    size = int(before.max()) + 1
+    old, new = label_counts(before, size), label_counts(after, size)
+    left = np.minimum(new / np.maximum(old, 1), 1.0).astype(np.float32)
+    return np.asarray(left[after])
 
 
 def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact: Exact) -> None:
