@@ -46,8 +46,8 @@ class Source:
 
     @cached_property
     def pieces(self) -> dict[int, int]:
-        """Pieces of every label of the cleaned map."""
-        return pieces(self.cleaned)
+        """Pieces of every label of the cleaned map, of any size: a speck may grow."""
+        return pieces(self.cleaned, 0)
 
 
 @dataclass(frozen=True)
@@ -251,14 +251,14 @@ def faces(labels: np.ndarray) -> dict[tuple[int, int], int]:
     return counts
 
 
-def pieces(labels: np.ndarray) -> dict[int, int]:
-    """26-connected pieces of more than `SPECK_VOXELS` voxels of every label."""
+def pieces(labels: np.ndarray, ignored: int = SPECK_VOXELS) -> dict[int, int]:
+    """26-connected pieces of more than `ignored` voxels of every label."""
     parts, count = cc3d.connected_components(labels, connectivity=26, return_N=True)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     owner, out = np.zeros(count + 1, labels.dtype), dict[int, int]()
     owner[parts.ravel()] = labels.ravel()
     for piece in range(1, count + 1):
-        if sizes[piece] > SPECK_VOXELS:
+        if sizes[piece] > ignored:
             out[int(owner[piece])] = out.get(int(owner[piece]), 0) + 1
     return out
 
