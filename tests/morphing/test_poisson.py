@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.ndimage as ndi
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
@@ -41,6 +42,8 @@ def test_anisotropic_blocks_converge_at_second_order_too():
 def random_problem(rng, shape=(23, 18, 21)):
     mask = rng.random(shape) < 0.85
     mask[5:15, 4:12, 6:16] = True
+    pieces, _ = ndi.label(mask)
+    mask = pieces == np.bincount(pieces[mask]).argmax()
     kappa = rng.uniform(0.1, 1.0, mask.sum())
     c = np.where(rng.random(mask.sum()) < 0.3, rng.uniform(0, 0.2, mask.sum()), 0.0) + 1e-6
     return mask, kappa, c, rng.standard_normal(mask.sum())
@@ -128,3 +131,19 @@ def test_mean_flux_is_the_gradient_seen_from_both_faces(rng):
             weight = 2 / (1 / full_kappa[a][both] + 1 / full_kappa[b][both]) / h**2
             expected[a][both] += -0.5 * sign * weight * (full_p[b][both] - full_p[a][both])
         np.testing.assert_allclose(poisson.mean_flux(operator, p)[:, axis], expected[mask], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("trace", [0.0, 1e-9])
+def test_a_piece_without_an_outlet_does_not_spoil_the_rest(rng, trace):
+    """Two separate boxes, the small one with next to no screening and a source that nothing can take up."""
+    mask = np.zeros((20, 12, 12), bool)
+    mask[:12], mask[14:16, 3:5, 3:5] = True, True
+    small = np.broadcast_to((np.arange(20) > 12)[:, None, None], mask.shape)[mask]
+    c, s = np.where(small, trace, 0.05), rng.standard_normal(int(mask.sum()))
+    s[small] = 1.0
+    levels = poisson.build_levels(mask, (1.0, 1.0, 1.0))
+    found = poisson.solve(poisson.assemble(levels, 1.0, c), s, tolerance=1e-4)
+    alone = poisson.build_levels(mask[:12], (1.0, 1.0, 1.0))
+    expected = poisson.solve(poisson.assemble(alone, 1.0, c[~small]), s[~small], tolerance=1e-5)
+    np.testing.assert_allclose(found.p[~small], expected.p, atol=2e-3 * np.abs(expected.p).max())
+    np.testing.assert_allclose(found.p[small], 0.0, atol=2e-3 * np.abs(expected.p).max())

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.ndimage as ndi
 
 from pathosynth.morphing import stencil
 from pathosynth.morphing.measure import bounding_box
@@ -21,6 +22,9 @@ from pathosynth.morphing.threads import by_rows
 _JACOBI_WEIGHT = 0.8  # near 6/7, the best damping of the highest frequencies of the seven-point operator
 _COARSEST = 100  # unknowns below which a dense inverse is cheaper than another level
 _MOST_LEVELS = 12
+_TRACE = (
+    1e-3  # of the largest screening: what a piece has in all counts as none, because p would be s / c, a huge number
+)
 _REGULARISATION = 1e-7  # of the mean diagonal, keeps the coarsest matrix invertible when c = 0 everywhere
 
 
@@ -34,12 +38,14 @@ class Level:
         scale: 1 / h^2 along each axis (used on the finest grid).
         share: float32, one over the interpolation weights of the coarser cells inside the coarser mask, so that what
             lies outside is shared out; 0 outside the mask. Empty on the coarsest level.
+        piece: (n,) number of the connected piece of the mask that each cell lies in; empty but on the finest level.
     """
 
     mask: np.ndarray
     cells: np.ndarray
     scale: tuple[float, float, float]
     share: np.ndarray
+    piece: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,13 @@ class Stencil:
 class Operator:
     """Equation (1) with its coefficients on every level.
 
-    `singular` says that c = 0 everywhere, so that p is determined up to a constant.
+    `floating` says which pieces of the mask have no screening to speak of, so that p is determined up to a constant.
     """
 
     levels: tuple[Level, ...]
     stencils: tuple[Stencil, ...]
     coarsest_inverse: np.ndarray
-    singular: bool
+    floating: np.ndarray
 
     @property
     def dtype(self) -> np.dtype:
@@ -97,14 +103,16 @@ def build_levels(mask: np.ndarray, spacing: tuple[float, float, float]) -> tuple
     """
     x, y, z = (1.0 / s**2 for s in spacing)
     levels: list[Level] = []
-    fine = _boxed(mask[bounding_box(mask)])
+    fine, nowhere = _boxed(mask[bounding_box(mask)]), np.empty(0, np.int32)
+    piece = ndi.label(fine)[0][fine] - 1
     while int(fine.sum()) > _COARSEST and len(levels) < _MOST_LEVELS:
         inner = fine[1:-1, 1:-1, 1:-1]
         i, j, k = (n // 2 for n in inner.shape)
         coarse = _boxed(np.asarray(inner.reshape(i, 2, j, 2, k, 2).any(axis=(1, 3, 5))))
-        levels.append(Level(fine, np.flatnonzero(fine), (x, y, z), _share(fine, coarse)))
+        levels.append(Level(fine, np.flatnonzero(fine), (x, y, z), _share(fine, coarse), nowhere if levels else piece))
         fine = coarse
-    levels.append(Level(fine, np.flatnonzero(fine), (x, y, z), np.empty((0, 0, 0), np.float32)))
+    last = np.empty((0, 0, 0), np.float32)
+    levels.append(Level(fine, np.flatnonzero(fine), (x, y, z), last, nowhere if levels else piece))
     return tuple(levels)
 
 
@@ -134,7 +142,8 @@ def assemble(
         stencils.append(_stencil(level, w, c))
     dense = _dense(levels[-1], stencils[-1])
     dense += np.eye(len(dense)) * (_REGULARISATION * max(np.trace(dense), 1e-30) / len(dense))
-    return Operator(levels, tuple(stencils), np.linalg.inv(dense).astype(dtype), not bool(np.any(screening > 0)))
+    floating = np.bincount(fine.piece, screening) <= _TRACE * float(np.max(screening, initial=0.0))
+    return Operator(levels, tuple(stencils), np.linalg.inv(dense).astype(dtype), floating)
 
 
 def solve(
@@ -142,7 +151,7 @@ def solve(
 ) -> Solution:
     """Conjugate gradients, one V-cycle as preconditioner.
 
-    Where c = 0 everywhere, the mean of `source` is taken out (nothing can leave the mask) and p has mean 0.
+    In floating pieces of the mask the mean of `source` is taken out (nothing can leave them) and p has mean 0.
 
     Args:
         operator: from `assemble`.
@@ -152,7 +161,7 @@ def solve(
         limit: most iterations; the result says what was reached.
     """
     fine, matrix = operator.levels[0], operator.stencils[0]
-    s = source.astype(np.float64) - (source.mean() if operator.singular else 0.0)
+    s = _balanced(operator, source.astype(np.float64))
     norm = float(np.sqrt(s @ s))
     if norm == 0.0:
         return Solution(np.zeros_like(s), 0, 0.0)
@@ -179,9 +188,17 @@ def solve(
         left = descend(rz / apply())
         last_rz, iterations = rz, iterations + 1
     found = p.ravel()[fine.cells].astype(np.float64)
-    if operator.singular:
-        found -= found.mean()
-    return Solution(found, iterations, float(np.sqrt(left)) / norm)
+    return Solution(_balanced(operator, found), iterations, float(np.sqrt(left)) / norm)
+
+
+def _balanced(operator: Operator, values: np.ndarray) -> np.ndarray:
+    """Values (n,) less their mean in each floating piece."""
+    piece = operator.levels[0].piece
+    if not operator.floating.any():
+        return values
+    mean = np.bincount(piece, values) / np.bincount(piece)
+    mean[~operator.floating] = 0.0
+    return np.asarray(values - mean[piece])
 
 
 def mean_flux(operator: Operator, p: np.ndarray) -> np.ndarray:
