@@ -206,7 +206,8 @@ def _erased(
     loose = set(scheme.group("external_csf")) if promise.effaced else set()
     numbers["erased_core"] = 0.0
     for value in set(np.flatnonzero(np.bincount(wrong.ravel()))) - {0, *loose}:
-        core = int(ndi.binary_erosion(wrong == value).sum())
+        cores = cc3d.connected_components(ndi.binary_erosion(wrong == value), connectivity=26)
+        core = int(np.bincount(cores.ravel())[1:].max(initial=0))
         numbers["erased_core"] = max(numbers["erased_core"], float(core))
         if core > CORE_VOXELS:
             out.append(f"erased: {scheme[int(value)].name} in a place with a core of {core} voxels")
