@@ -247,12 +247,13 @@ def _check_volumes(found: validity.Findings, task: Task, reached: Reached, exact
         wanted = [task.targets_ml[index] for index in members if index in task.targets_ml]
         if wanted and not set(members) & set(task.effaced_ml):
             miss = float(before_flips[list(members)].sum()) / sum(wanted) - 1.0
-            validity.check_miss(found, part, miss, sum(wanted), grows=True)
+            validity.check_miss(found, part, miss, sum(wanted), task.voxel_ml, grows=True)
             validity.check_reached(found, part, float(reached_ml[list(members)].sum()), sum(wanted), task.voxel_ml)
     for index, target in task.targets_ml.items():
         if index not in task.effaced_ml:
             name = task.scheme[task.classes.values[index]].name
-            validity.check_miss(found, name, float(before_flips[index]) / target - 1.0, target, grows=False)
+            miss = float(before_flips[index]) / target - 1.0
+            validity.check_miss(found, name, miss, target, task.voxel_ml, grows=False)
             _check_flips(found, name, exact, index, target / task.voxel_ml)
     names = {0: "background"} | {label.value: label.name for label in task.scheme.labels}
     lost = {names[task.classes.values[i]]: n for i, n in exact.missing.items() if n}

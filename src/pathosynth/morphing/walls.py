@@ -1,14 +1,21 @@
 """A wall of at least one voxel between the ventricles and the outside, which the lattice may lose where it is thin."""
 
 import numpy as np
+import scipy.ndimage as ndi
 
-from pathosynth.morphing.measure import touches
+from pathosynth.morphing.measure import contact_faces, touches
 from pathosynth.morphing.topology import neighbours
 
 
 def bare(classes: np.ndarray, inner: tuple[int, ...]) -> np.ndarray:
     """Voxels of `inner` that share a face with background 0, (I, J, K) bool."""
     return np.asarray(np.isin(classes, inner) & touches(classes == 0))
+
+
+def bare_faces(labels: np.ndarray, inner: tuple[int, ...]) -> int:
+    """Faces that labels `inner` share with the background outside the head; holes inside it do not count."""
+    outside = ~ndi.binary_fill_holes(labels > 0)
+    return contact_faces(np.isin(labels, inner), np.asarray(outside))
 
 
 def cover_with_tissue(classes: np.ndarray, inner: tuple[int, ...]) -> np.ndarray:
