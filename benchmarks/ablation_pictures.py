@@ -72,7 +72,7 @@ PICTURES = {
         "base: fold 0.6",
         {
             "fold 0.25": {"cerebellum_fold": 0.25},
-            "0.8, pattern vermian": {"cerebellum_fold": 0.8, "pattern": "vermian"},
+            "pattern vermian": {"pattern": "vermian"},
             "0.4, pattern left": {"cerebellum_fold": 0.4, "pattern": "left"},
         },
         {"cerebellum_ml": "{:.1f} mL", "transcerebellar_diameter_mm": "TCD {:.1f} mm"},

@@ -175,7 +175,7 @@ CHIARI2 = Ablation(
         one("age_weeks", "ventricle, CSF, near CSF, skull, HC", "WM, cortex", 23.0, 29.0, 35.0),
         one("repair", "ventricle, cerebellum, stem, CSF, near CSF, descent, skull, HC", "WM, cortex", "none"),
         one("strength", "ventricle, cerebellum, stem, CSF, near CSF, skull, HC", "WM, cortex", 0.25, 0.5, 1.4),
-        one("herniation", "descent, vermis, TCD", "ventricle, cerebellum, stem, CSF, WM", 0.0, 1.0, 1.5, 2.0),
+        one("herniation", "descent, vermis, TCD", "ventricle, cerebellum, stem, CSF, WM", 0.0, 0.25, 0.75, 1.5, 3.0),
         one("hindbrain_csf", "near CSF", "ventricle, CSF, cerebellum", 0.05, 0.4, 0.8),
         one("external_csf", "CSF, near CSF, skull, HC", "ventricle, cerebellum, WM", 0.2, 0.7),
         one("posterior_bias", "centre, width, v Dice", "ventricle, cerebellum, skull", -1.0, 0.0, 2.0),
