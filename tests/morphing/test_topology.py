@@ -98,21 +98,35 @@ def test_a_speck_inside_a_speck_goes_with_it():
 def test_surplus_pieces_go_smallest_first_and_large_ones_never():
     labels = np.ones((20, 20, 20), np.uint8)
     labels[2:6, 2:6, 2:6], labels[10:13, 10:13, 10:13], labels[16:18, 16, 16] = 2, 2, 2
-    out = limit_pieces(labels, {2: 2}, 26, stray_voxels=30, reach_voxels=0.0)
+    out = limit_pieces(labels, {2: 2}, 26, speck_voxels=5, stray_voxels=30, reach_voxels=0.0)
     assert ndi.label(out == 2, FULL)[1] == 2
     assert np.all(out[10:13, 10:13, 10:13] == 2)
-    out = limit_pieces(labels, {2: 1}, 26, stray_voxels=10, reach_voxels=0.0)
+    out = limit_pieces(labels, {2: 1}, 26, speck_voxels=5, stray_voxels=10, reach_voxels=0.0)
     assert ndi.label(out == 2, FULL)[1] == 2, "27 voxels is above the limit of 10"
+
+
+def test_a_surplus_piece_above_a_speck_is_joined_before_it_is_dissolved():
+    labels = np.full((30, 9, 9), 1, np.uint8)
+    labels[2:14, 3:6, 3:6], labels[16:19, 3:6, 3:6] = 2, 2
+    settings = {"stray_voxels": 100, "reach_voxels": 4.0}
+    joined = limit_pieces(labels, {2: 1}, 26, speck_voxels=20, **settings)
+    assert ndi.label(joined == 2)[1] == 1
+    assert np.all(joined[labels == 2] == 2), "a ventricle that hangs by a thread is not erased"
+    assert not (limit_pieces(labels, {2: 1}, 26, speck_voxels=27, **settings)[15:] == 2).any()
 
 
 def test_large_surplus_pieces_are_joined_across_narrow_gaps_only():
     labels = np.ones((24, 10, 10), np.uint8)
     labels[2:10, 2:8, 2:8], labels[12:20, 2:8, 2:8] = 5, 5
-    joined = limit_pieces(labels, {5: 1}, 26, stray_voxels=10, reach_voxels=3.0)
+    joined = limit_pieces(labels, {5: 1}, 26, speck_voxels=5, stray_voxels=10, reach_voxels=3.0)
     assert ndi.label(joined == 5)[1] == 1
     assert (joined != labels).sum() == 2
-    np.testing.assert_array_equal(limit_pieces(labels, {5: 1}, 26, stray_voxels=10, reach_voxels=2.0), labels)
-    np.testing.assert_array_equal(limit_pieces(labels, {5: 2}, 26, stray_voxels=10, reach_voxels=3.0), labels)
+    np.testing.assert_array_equal(
+        limit_pieces(labels, {5: 1}, 26, speck_voxels=5, stray_voxels=10, reach_voxels=2.0), labels
+    )
+    np.testing.assert_array_equal(
+        limit_pieces(labels, {5: 2}, 26, speck_voxels=5, stray_voxels=10, reach_voxels=3.0), labels
+    )
 
 
 def test_flips_reach_the_exact_counts_without_changing_the_topology(rng):

@@ -20,7 +20,7 @@ from pathosynth.runs.errors import InputError
 
 SPECK_VOXELS = 20
 _STRAY_VOXELS, _STRAY_SHARE = 200, 0.0005  # of the head; a larger stray piece is an error, not to be tidied away
-WIDEST_GAP_VOXELS = 6.0  # between two large pieces that a source joins by a few voxels, e.g. both hemispheres
+_WIDEST_GAP_VOXELS = 6.0  # between two large pieces that a source joins by a few voxels, e.g. both hemispheres
 SHELL_MM = 10.0
 _MARGIN_BLOCKS = 3  # the halo of two blocks and one more
 
@@ -137,12 +137,20 @@ def clean_source(labels: np.ndarray) -> np.ndarray:
     allowed = np.bincount(owner[sizes > SPECK_VOXELS], minlength=int(labels.max()) + 1)
     cleaned, _ = dissolve_specks(labels, SPECK_VOXELS, clear_floating=True)
     limits = {value: max(int(allowed[value]), 1) for value, n in enumerate(label_counts(labels)) if value and n}
-    return limit_pieces(cleaned, limits, 26, largest_stray_voxels(labels), WIDEST_GAP_VOXELS)
+    return limit_surplus(cleaned, limits, 26)
 
 
-def largest_stray_voxels(labels: np.ndarray) -> int:
-    """Size up to which a surplus piece of a label is dissolved, in voxels: a share of the head, at least 200."""
-    return max(_STRAY_VOXELS, int(_STRAY_SHARE * np.count_nonzero(labels)))
+def limit_surplus(labels: np.ndarray, allowed: dict[int, int], connectivity: int) -> np.ndarray:
+    """`limit_pieces` with the sizes and gaps that hold for every map."""
+    stray = max(_STRAY_VOXELS, int(_STRAY_SHARE * np.count_nonzero(labels)))
+    return limit_pieces(
+        labels,
+        allowed,
+        connectivity,
+        speck_voxels=SPECK_VOXELS,
+        stray_voxels=stray,
+        reach_voxels=_WIDEST_GAP_VOXELS,
+    )
 
 
 def class_volumes_ml(problem: FlowProblem) -> np.ndarray:

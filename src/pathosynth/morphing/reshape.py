@@ -19,15 +19,14 @@ from pathosynth.morphing.lengths import LENGTH_TOLERANCE_MM, LengthGoal
 from pathosynth.morphing.morphed import Morphed
 from pathosynth.morphing.plan import (
     SPECK_VOXELS,
-    WIDEST_GAP_VOXELS,
     Plan,
     Task,
     class_volumes_ml,
-    largest_stray_voxels,
+    limit_surplus,
     make_task,
 )
 from pathosynth.morphing.reach import Reached, reach
-from pathosynth.morphing.topology import dissolve_specks, limit_pieces
+from pathosynth.morphing.topology import dissolve_specks
 from pathosynth.morphing.walls import bare, cover_with, cover_with_tissue
 from pathosynth.runs.errors import MorphError
 
@@ -168,7 +167,7 @@ def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
     for connectivity in (6, 26):
         allowed = measure.component_counts(task.problem.classes, connectivity)
         allowed = {index: count for index, count in allowed.items() if index not in task.effaced_ml}
-        out = limit_pieces(out, allowed, connectivity, largest_stray_voxels(task.source), WIDEST_GAP_VOXELS)
+        out = limit_surplus(out, allowed, connectivity)
     inner = _ventricles(task)
     return out if bare(task.problem.classes, inner).any() else cover_with_tissue(out, inner)
 

@@ -81,36 +81,53 @@ def dissolve_specks(
 
 
 def limit_pieces(
-    labels: np.ndarray, allowed: dict[int, int], connectivity: int, stray_voxels: int, reach_voxels: float
+    labels: np.ndarray,
+    allowed: dict[int, int],
+    connectivity: int,
+    *,
+    speck_voxels: int,
+    stray_voxels: int,
+    reach_voxels: float,
 ) -> np.ndarray:
-    """Where a label has more pieces than allowed, dissolve its small surplus ones and join its large ones to the rest.
+    """Where a label has more pieces than allowed, join the surplus ones to the rest, or dissolve them.
 
-    Large pieces that hang together by a few voxels only, such as two hemispheres, are joined by a path of voxels.
-    Background is never painted over.
+    Specks are dissolved. A larger piece that hangs together with the rest by a few voxels only, such as the fourth
+    ventricle or a hemisphere, is joined by a path of voxels; where the gap is too wide it is dissolved, unless it is
+    too large for that. Background is never painted over.
 
     Args:
         labels: (I, J, K) unsigned integers; not changed.
         allowed: most pieces of each label.
         connectivity: 6 or 26, what counts as one piece.
-        stray_voxels: size up to which a surplus piece is dissolved.
-        reach_voxels: widest gap to bridge; wider ones stay.
+        speck_voxels: size up to which a surplus piece is dissolved.
+        stray_voxels: size up to which a surplus piece is dissolved where it cannot be joined; larger ones stay.
+        reach_voxels: widest gap to bridge.
     """
     pieces, owner, sizes = labelled_pieces(labels, connectivity)
-    small, large = [], []
+    gone, joints = [], []
     for value, count in allowed.items():
         mine = np.flatnonzero((owner == value) & (sizes > 0))
-        surplus = mine[np.argsort(-sizes[mine], kind="stable")][max(count, 1) :]
-        small += [piece for piece in surplus if sizes[piece] <= stray_voxels]
-        large += [piece for piece in surplus if sizes[piece] > stray_voxels]
-    out, _ = _dissolve(labels, pieces, np.array(small, np.int64), clear_floating=False)
-    for piece in large:
-        part = pieces == piece
-        box = bounding_box(part, int(np.ceil(reach_voxels)) + 1)
-        rest = (labels[box] == owner[piece]) & ~part[box]
-        for voxel in _path(part[box], rest, reach_voxels):
-            if out[box][voxel] > 0:
-                out[box][voxel] = owner[piece]
+        for piece in mine[np.argsort(-sizes[mine], kind="stable")][max(count, 1) :]:
+            joint = [] if sizes[piece] <= speck_voxels else _joint(labels, pieces, piece, value, reach_voxels)
+            joints += [(voxel, value) for voxel in joint]
+            if not joint and sizes[piece] <= stray_voxels:
+                gone.append(piece)
+    out, _ = _dissolve(labels, pieces, np.array(gone, np.int64), clear_floating=False)
+    for voxel, value in joints:
+        out[voxel] = value
     return out
+
+
+def _joint(
+    labels: np.ndarray, pieces: np.ndarray, piece: int, value: int, reach_voxels: float
+) -> list[tuple[int, ...]]:
+    """Voxels that join a piece to the rest of its label; none where the gap is too wide or leads through background."""
+    part = pieces == piece
+    box = bounding_box(part, int(np.ceil(reach_voxels)) + 1)
+    path = _path(part[box], (labels[box] == value) & ~part[box], reach_voxels)
+    if any(labels[box][voxel] == 0 for voxel in path):
+        return []
+    return [tuple(s.start + i for s, i in zip(box, voxel, strict=True)) for voxel in path]
 
 
 def _path(start: np.ndarray, goal: np.ndarray, reach_voxels: float) -> list[tuple[int, ...]]:
