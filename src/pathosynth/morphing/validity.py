@@ -67,7 +67,7 @@ def check_deformation(
     found.limit(low <= 0, low < JACOBIAN_LOW_WARN, f"smallest backward Jacobian {low:.4f}; expected above 0 (no fold)")
     found.limit(
         squeeze > JACOBIAN_HIGH,
-        squeeze > JACOBIAN_HIGH_WARN,
+        squeeze > JACOBIAN_HIGH_WARN or high > JACOBIAN_HIGH,
         f"largest backward Jacobian {high:.1f}: tissue squeezed to 1/{squeeze:.0f} of what its label was asked for; "
         f"expected at most {JACOBIAN_HIGH:.0f}",
     )

@@ -87,7 +87,7 @@ class Config(Payment):
     """Wanted corpus callosum volume as a multiple."""
     posterior_bias: Annotated[float, pydantic.Field(ge=-2.5, le=2.5)] = 1.0
     """Above 0 the occipital horns grow more: colpocephaly, usual in Chiari II."""
-    herniation: Annotated[float, pydantic.Field(ge=0, le=3)] | None = None
+    herniation: Annotated[float, pydantic.Field(ge=0, le=2)] | None = None
     """Volume pressed through the foramen magnum, as a share of the hindbrain; typical is 1.5, after repair 0.5."""
     skull_share: Share = 1.0
     """Not used here: the skull always follows."""
