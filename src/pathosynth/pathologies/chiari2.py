@@ -22,14 +22,13 @@ from pathosynth.morphing.plan import Lengths, Plan, check_labels
 from pathosynth.pathologies.hindbrain import Age, hindbrain_severity
 from pathosynth.pathologies.settings import (
     Fold,
-    Payment,
     Positive,
-    Share,
     carry_out,
     needed_age,
     tissue_folds,
     with_targets,
 )
+from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
 
 HINDBRAIN_MM = 5.0
@@ -54,7 +53,7 @@ _MIDLINE_MM = 3.0  # half-width of the zone at the midline where the ventricles 
 _VENTRICLES_AT_REPAIR = 3.1  # middle of 2.2 and 4.0
 
 
-class Config(Payment):
+class Config(BaseConfig):
     """Settings of Chiari II. All but the age have typical values for it."""
 
     age_weeks: Age | None = None
@@ -89,8 +88,6 @@ class Config(Payment):
     """Above 0 the occipital horns grow more: colpocephaly, usual in Chiari II."""
     herniation: Annotated[float, pydantic.Field(ge=0, le=2)] | None = None
     """Volume pressed through the foramen magnum, as a share of the hindbrain; typical is 1.5, after repair 0.5."""
-    skull_share: Share = 1.0
-    """Not used here: the skull always follows."""
 
     @pydantic.model_validator(mode="after")
     def _one_ventricle_target(self) -> Self:
@@ -98,8 +95,6 @@ class Config(Payment):
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"give at most one of {', '.join(names)}; found {' and '.join(given)}")
-        if self.skull_share != 1.0:
-            raise ValueError("the skull follows the brain in Chiari II; remove skull_share")
         return self
 
 

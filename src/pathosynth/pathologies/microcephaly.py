@@ -16,9 +16,9 @@ from pathosynth.morphing.plan import Plan, check_labels
 from pathosynth.pathologies.hindbrain import Age
 from pathosynth.pathologies.settings import (
     Fold,
-    Payment,
     Positive,
     Share,
+    Slack,
     ZScore,
     carry_out,
     exactly_one,
@@ -32,7 +32,7 @@ _AIM_MM, _MOST_ROUNDS = 0.25, 12  # how near a circumference must come, in how m
 _TARGETS = ("brain_ml", "brain_fold", "brain_z", "head_circumference_mm", "head_circumference_z")
 
 
-class Config(Payment):
+class Config(Slack):
     """Settings of microcephaly. Give exactly one of the five targets."""
 
     brain_ml: Positive | None = None
@@ -51,16 +51,12 @@ class Config(Payment):
     """1: the head shrinks by all the brain loses; 0: the head stays and external CSF fills the gap."""
     ventricles_fold: Positive | None = None
     """Wanted volume of the ventricles as a multiple; without it they shrink with the brain."""
-    skull_share: Share = 0.0
-    """Not used here: `head_share` says it."""
 
     @pydantic.model_validator(mode="after")
     def _one_target(self) -> Self:
         name = exactly_one(self, _TARGETS)
         if name.startswith("head") and self.head_share == 0:
             raise ValueError(f"{name} contradicts head_share=0, which keeps the head; give a brain target")
-        if "skull_share" in self.model_fields_set:
-            raise ValueError("give head_share instead of skull_share")
         return self
 
 

@@ -29,15 +29,20 @@ class Sides(Config):
     right: Positive
 
 
-class Payment(Config):
-    """Who takes up what a structure gains or leaves, besides tissue with a fold of its own."""
+class Slack(Config):
+    """How the external CSF takes up what a structure gains or leaves."""
 
-    skull_share: Share = 0.0
-    """Part of the net gain by which the head grows (or shrinks, where the brain shrinks); the rest is external CSF."""
     sulcal_flattening: Share = 0.0
     """How much more easily the sulci are drained than the rest of the external CSF."""
     ell_mm: Annotated[float, pydantic.Field(gt=0, le=100)] = 12.0
     """How far the displacement spreads into the external CSF before it is taken up."""
+
+
+class Payment(Slack):
+    """Who takes up what a structure gains or leaves, besides tissue with a fold of its own."""
+
+    skull_share: Share = 0.0
+    """Part of the net gain by which the head grows (or shrinks, where the brain shrinks); the rest is external CSF."""
 
 
 def exactly_one(config: Config, names: tuple[str, ...]) -> str:
