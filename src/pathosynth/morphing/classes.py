@@ -60,6 +60,13 @@ class ClassMap:
             table["left"][right], table["right"][left] = left, right
         return np.asarray(np.where(is_left, table["left"][classes], table["right"][classes]))
 
+    def merged(self, classes: np.ndarray) -> np.ndarray:
+        """Classes with both halves of a divided label as one, the left one."""
+        table = np.arange(len(self.values), dtype=classes.dtype)
+        for left, right in self.halves:
+            table[right] = left
+        return np.asarray(table[classes]) if self.halves else classes
+
     def of_values(self, values: tuple[int, ...]) -> tuple[int, ...]:
         """Classes that carry one of these label values."""
         return tuple(index for index, value in enumerate(self.values) if index and value in values)

@@ -162,14 +162,19 @@ def _spent(task: Task, after: np.ndarray) -> Budget:
 
 
 def _tidy(task: Task, classes: np.ndarray) -> np.ndarray:
-    """Dissolve pieces the source does not have, specks first, and keep a wall where the source has one everywhere."""
-    out, _ = dissolve_specks(classes, SPECK_VOXELS)
+    """Dissolve pieces the source does not have, specks first, and keep a wall where the source has one everywhere.
+
+    Both halves of a label count together: a ventricle may cross the midsagittal plane on its way.
+    """
+    source, out = task.classes.merged(task.problem.classes), task.classes.merged(classes)
+    out, _ = dissolve_specks(out, SPECK_VOXELS)
     for connectivity in (6, 26):
-        allowed = measure.component_counts(task.problem.classes, connectivity)
+        allowed = measure.component_counts(source, connectivity)
         allowed = {index: count for index, count in allowed.items() if index not in task.effaced_ml}
         out = limit_surplus(out, allowed, connectivity)
     inner = _ventricles(task)
-    return out if bare(task.problem.classes, inner).any() else cover_with_tissue(out, inner)
+    out = out if bare(task.problem.classes, inner).any() else cover_with_tissue(out, inner)
+    return task.classes.divided(out)
 
 
 def _ventricles(task: Task) -> tuple[int, ...]:
