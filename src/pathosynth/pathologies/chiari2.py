@@ -190,7 +190,7 @@ def _asked(config: Config, now_ml: dict[str, float], before: dict[str, float]) -
     total = sum(now_ml.values())
     ratios = {name: ratio**config.strength for name, ratio in typical(needed_age(config), config.repair, total).items()}
     outer = config.external_csf or ratios["external_csf"]
-    near = config.hindbrain_csf or 0.5 * outer
+    near = _hindbrain_csf(config, outer)
     asked = {
         "cerebellum_ml": before["cerebellum_ml"] * (config.cerebellum or ratios["cerebellum"]),
         "brainstem_ml": before["brainstem_ml"] * (config.brainstem or ratios["brainstem"]),
@@ -245,6 +245,11 @@ def _plan(
     )
 
 
+def _hindbrain_csf(config: Config, outer: float) -> float:
+    """Wanted CSF around the hindbrain as a multiple; half of that of all external CSF (`outer`) where none is set."""
+    return config.hindbrain_csf or 0.5 * outer
+
+
 def _csf_parts(
     labels: np.ndarray,
     scheme: LabelScheme,
@@ -255,8 +260,7 @@ def _csf_parts(
 ) -> dict[str, Part]:
     """External CSF around the hindbrain and the rest of it."""
     values, total = scheme.group("external_csf"), asked["external_csf_ml"]
-    near_fold = config.hindbrain_csf or 0.5 * total / before["external_csf_ml"]
-    near_ml = near_fold * before["hindbrain_csf_ml"]
+    near_ml = _hindbrain_csf(config, total / before["external_csf_ml"]) * before["hindbrain_csf_ml"]
     if before["hindbrain_csf_ml"] == 0:
         return {"external CSF": Part(values, total)}
     near = _near_hindbrain(labels, scheme, spacing_mm)

@@ -16,6 +16,7 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, measure
 from pathosynth.morphing.plan import check_labels
+from pathosynth.pathologies.settings import edited
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError, MorphError
 
@@ -91,17 +92,14 @@ def morph(
     grown = _smoothed(sides, counts, allowed, config) & white[box]
     out = labels.copy()
     out[box][grown] = scheme.group("ventricles")[0]
-    report = {
+    facts = {
         "pathology": "dilation",
-        "request": config.model_dump(exclude_none=True),
         "iterations": {"left": counts[0], "right": counts[1]},
         "most_iterations": {"left": most[0], "right": most[1]},
-        "targets": [],
         "severity": severity(out, scheme, spacing_mm),
         "warnings": [],
-        **measure.describe(labels, out, scheme, spacing_mm),
     }
-    return Morphed(out, None, report)
+    return edited(labels, out, scheme, spacing_mm, config, facts)
 
 
 def severity(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:

@@ -15,9 +15,10 @@ import pydantic
 
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
-from pathosynth.morphing import Morphed, edits, measure
+from pathosynth.morphing import Morphed, edits
 from pathosynth.morphing.plan import check_labels
 from pathosynth.pathologies.hindbrain import hindbrain_severity
+from pathosynth.pathologies.settings import edited
 from pathosynth.runs.config import Config as BaseConfig
 
 Divisor = Annotated[float, pydantic.Field(ge=1, le=4)]
@@ -57,16 +58,13 @@ def morph(
     divisor = draw_divisor(config, rng)
     filler = scheme.group("external_csf")[0]
     out = edits.shrink_to_contact(labels, cerebellum, stem, divisor, config.forward_voxels, filler)
-    report = {
+    facts = {
         "pathology": "paper_cerebellar_hypoplasia",
-        "request": config.model_dump(exclude_none=True),
         "drawn": {"divisor": divisor},
-        "targets": [],
         "severity": severity(out, scheme, spacing_mm),
         "warnings": edits.lost_labels(labels, out, scheme),
-        **measure.describe(labels, out, scheme, spacing_mm),
     }
-    return Morphed(out, None, report)
+    return edited(labels, out, scheme, spacing_mm, config, facts)
 
 
 severity = hindbrain_severity

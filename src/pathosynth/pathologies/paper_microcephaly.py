@@ -18,6 +18,7 @@ from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, edits, measure
 from pathosynth.morphing.plan import check_labels
 from pathosynth.pathologies import microcephaly
+from pathosynth.pathologies.settings import edited
 from pathosynth.runs.config import Config as BaseConfig
 
 Divisor = Annotated[float, pydantic.Field(ge=1, le=2)]
@@ -56,16 +57,13 @@ def morph(
     scaled = edits.resampled(head, divisor * np.eye(3), np.argwhere(outline).mean(axis=0))
     out = labels.copy()
     out[box][outline] = np.where(scaled > 0, scaled, scheme.group("external_csf")[0])[outline]
-    report = {
+    facts = {
         "pathology": "paper_microcephaly",
-        "request": config.model_dump(exclude_none=True),
         "drawn": {"divisor": divisor},
-        "targets": [],
         "severity": severity(out, scheme, spacing_mm),
         "warnings": edits.lost_labels(labels, out, scheme),
-        **measure.describe(labels, out, scheme, spacing_mm),
     }
-    return Morphed(out, None, report)
+    return edited(labels, out, scheme, spacing_mm, config, facts)
 
 
 severity = microcephaly.severity

@@ -22,6 +22,7 @@ from pathosynth.data.volume import Spacing
 from pathosynth.morphing import Morphed, edits, measure
 from pathosynth.morphing.plan import check_labels
 from pathosynth.pathologies.hindbrain import hindbrain_severity
+from pathosynth.pathologies.settings import edited
 from pathosynth.runs.config import Config as BaseConfig
 
 Scale = Annotated[float, pydantic.Field(ge=0.3, le=1)]
@@ -72,16 +73,13 @@ def morph(
     whole = cerebellum | (grown != out)
     divisor = 3.0 - 2.0 * scale
     out = edits.shrink_to_contact(grown, whole, scheme.mask(grown, "brainstem"), divisor, config.forward_voxels, filler)
-    report = {
+    facts = {
         "pathology": "paper_pontocerebellar_hypoplasia",
-        "request": config.model_dump(exclude_none=True),
         "drawn": {"scale": scale, "divisor": divisor},
-        "targets": [],
         "severity": severity(out, scheme, spacing_mm),
         "warnings": edits.lost_labels(labels, out, scheme),
-        **measure.describe(labels, out, scheme, spacing_mm),
     }
-    return Morphed(out, None, report)
+    return edited(labels, out, scheme, spacing_mm, config, facts)
 
 
 severity = hindbrain_severity

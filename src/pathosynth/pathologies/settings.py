@@ -8,7 +8,7 @@ import pydantic
 
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
-from pathosynth.morphing import Morphed
+from pathosynth.morphing import Morphed, measure
 from pathosynth.morphing.plan import Plan
 from pathosynth.morphing.reshape import reshape
 from pathosynth.runs.config import Config
@@ -120,6 +120,19 @@ def with_targets(
         "targets": targets,
     }
     return Morphed(morphed.labels, morphed.displacement, morphed.report | told)
+
+
+def edited(
+    labels: np.ndarray,
+    out: np.ndarray,
+    scheme: LabelScheme,
+    spacing_mm: Spacing,
+    config: Config,
+    facts: dict[str, Any],
+) -> Morphed:
+    """The morph of a baseline that repaints labels: no displacement, no exact target, `facts` in its report."""
+    told: dict[str, Any] = {"request": config.model_dump(exclude_none=True), "targets": []}
+    return Morphed(out, None, facts | told | measure.describe(labels, out, scheme, spacing_mm))
 
 
 def unit_of(measure: str) -> str:
