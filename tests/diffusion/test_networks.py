@@ -4,14 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from pathosynth.diffusion.networks.blocks import ChannelNorm, depth_to_space, parameter_count, space_to_depth
 from pathosynth.diffusion.networks.concat_unet import ConcatUNet
-from pathosynth.diffusion.networks.label_unet import (
-    ChannelNorm,
-    LabelUNet,
-    depth_to_space,
-    parameter_count,
-    space_to_depth,
-)
+from pathosynth.diffusion.networks.label_unet import LabelUNet
 
 
 def small_network() -> LabelUNet:

@@ -1,0 +1,92 @@
+"""Latents of a training set, encoded once: means and deviations, and the numbers that bring them to unit size.
+
+Caching means and deviations instead of one draw keeps what an autoencoder's noise adds out of the cache; measured on
+or scaled by one batch, as is common, the scale would differ between training and sampling.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pathosynth.runs.errors import ModelError
+
+
+@dataclass(frozen=True, eq=False)
+class LatentScale:
+    """Shift and size of every latent channel over a training set: z = (latent - shift) / size has mean 0 and SD 1.
+
+    Attributes:
+        shift, size: (C,) float32.
+    """
+
+    shift: Tensor
+    size: Tensor
+
+    @classmethod
+    def of(cls, means: Tensor) -> "LatentScale":
+        """Measure it on the means of all training latents, (N, C, I, J, K).
+
+        Raises:
+            ModelError: a channel does not vary: the autoencoder has not learnt to use it.
+        """
+        per_channel = means.transpose(0, 1).flatten(1).float()
+        size, shift = torch.std_mean(per_channel, dim=1)
+        if not bool((size > 1e-6).all()):
+            raise ModelError(
+                f"Autoencoder: latent channels {(size <= 1e-6).nonzero().flatten().tolist()} are constant over the "
+                "training set. Train the autoencoder longer, or lower its KL weight."
+            )
+        return cls(shift, size)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "LatentScale":
+        """The inverse of `to_json`."""
+        return cls(torch.tensor(stored["shift"]), torch.tensor(stored["size"]))
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Numbers for ``config.json``."""
+        return {"shift": self.shift.tolist(), "size": self.size.tolist()}
+
+    def normalised(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, ...) at unit size."""
+        shift, size = self._like(latents)
+        return (latents - shift) / size
+
+    def restored(self, z: Tensor) -> Tensor:
+        """What the decoder expects, from latents at unit size."""
+        shift, size = self._like(z)
+        return z * size + shift
+
+    def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        return self.shift.reshape(shape).to(x), self.size.reshape(shape).to(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """Encoded training set.
+
+    Attributes:
+        mean, sigma: (N, C, I, J, K) float32, of the autoencoder's posterior.
+        scale: measured on `mean`.
+    """
+
+    mean: Tensor
+    sigma: Tensor
+    scale: LatentScale
+
+    @classmethod
+    def of(cls, mean: Tensor, sigma: Tensor) -> "Latents":
+        """Latents with their scale."""
+        return cls(mean, sigma, LatentScale.of(mean))
+
+    def draw(self, indices: list[int], noise: Tensor) -> Tensor:
+        """Posterior samples at unit size for the diffusion model, (B, C, I, J, K).
+
+        Args:
+            indices: which examples, B of them.
+            noise: standard normal, (B, C, I, J, K).
+        """
+        return self.scale.normalised(self.mean[indices] + self.sigma[indices] * noise)

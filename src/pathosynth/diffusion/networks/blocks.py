@@ -1,0 +1,84 @@
+"""What our networks are built of: blocks whose result at a voxel does not depend on the field of view."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812 the name every torch user expects
+from torch import Tensor, nn
+
+
+def space_to_depth(x: Tensor, factor: int) -> Tensor:
+    """(B, C, I, J, K) -> (B, C f^3, I/f, J/f, K/f); every voxel is kept."""
+    b, c, i, j, k = x.shape
+    f = factor
+    x = x.reshape(b, c, i // f, f, j // f, f, k // f, f)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * f**3, i // f, j // f, k // f)
+
+
+def depth_to_space(x: Tensor, factor: int) -> Tensor:
+    """(B, C f^3, I, J, K) -> (B, C, I f, J f, K f), the inverse of `space_to_depth`."""
+    b, c, i, j, k = x.shape
+    f = factor
+    x = x.reshape(b, c // f**3, f, f, f, i, j, k)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // f**3, i * f, j * f, k * f)
+
+
+def time_features(t: Tensor, width: int) -> Tensor:
+    """Sines and cosines of t in [0, 1] at geometrically spaced frequencies. (B,) -> (B, width)."""
+    frequencies = torch.exp(torch.linspace(0.0, 6.0, width // 2, device=t.device))
+    angles = t[:, None] * frequencies[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class ChannelNorm(nn.Module):
+    """Root-mean-square over the channels of each voxel, times a learned gain (Zhang & Sennrich 2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, I, J, K) -> the same shape."""
+        last = x.permute(0, 2, 3, 4, 1)
+        return F.rms_norm(last, (x.shape[1],), self.gain.to(x.dtype)).permute(0, 4, 1, 2, 3)
+
+
+class ResidualBlock(nn.Module):
+    """Norm-SiLU-conv twice around a skip; time scales and shifts the second normalisation."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = ChannelNorm(inputs), ChannelNorm(outputs)
+        self.conv1 = nn.Conv3d(inputs, outputs, 3, padding=1)
+        self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
+        self.modulation = nn.Linear(embedding, 2 * outputs)
+        self.skip = nn.Conv3d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, inputs, I, J, K), (B, embedding) -> (B, outputs, I, J, K)."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.modulation(embedding)[:, :, None, None, None].chunk(2, dim=1)
+        out: Tensor = self.skip(x) + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        return out
+
+
+class ConvBlock(nn.Module):
+    """Norm-SiLU-conv twice around a skip, for networks that know no time."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, I, J, K) -> the same shape."""
+        out: Tensor = x + self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+        return out
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of trained numbers."""
+    return sum(math.prod(p.shape) for p in network.parameters())

@@ -1,0 +1,114 @@
+"""The small autoencoder: images to latents four times coarser, and back with the labels' help.
+
+The encoder sees the image only. The decoder is told the labels (SPADE), so the latents have to carry what labels do
+not say: contrast, texture, what lies inside a structure. Both work at half resolution behind a space-to-depth stem; two
+thin convolutions at full resolution see the labels again, which keeps edges where the labels have them.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 the name every torch user expects
+from torch import Tensor, nn
+
+from pathosynth.diffusion.networks.label_unet import ChannelNorm, depth_to_space, space_to_depth
+from pathosynth.diffusion.networks.spade import LabelMaps, recomputed
+from pathosynth.diffusion.networks.spade_blocks import LabelModulation, SpadeResidualBlock
+
+LOG_VARIANCE = (-30.0, 20.0)
+"""Bounds of the latents' log-variance, as in MONAI's autoencoder."""
+
+
+class Coded(NamedTuple):
+    """An image as its latents' distribution: mean and standard deviation, (B, C, I/4, J/4, K/4) each."""
+
+    mean: Tensor
+    sigma: Tensor
+
+
+class SpadeAutoencoder(nn.Module):
+    """Image <-> latents of a quarter of its size.
+
+    Args:
+        label_channels: N of the label maps.
+        latent_channels: C.
+        width: channels at half resolution; twice as many at a quarter.
+        blocks: residual blocks per level, each way.
+        hidden: channels inside each label modulation.
+        head_width: channels at full resolution.
+        spade: whether labels modulate the decoder; without, only its full-resolution head sees them not at all.
+        checkpointing: compute the insides of decoder blocks again on the way back.
+    """
+
+    multiple = 4
+
+    def __init__(
+        self,
+        *,
+        label_channels: int,
+        latent_channels: int = 6,
+        width: int = 32,
+        blocks: int = 1,
+        hidden: int = 16,
+        head_width: int = 12,
+        spade: bool = True,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spade, self.checkpointing, self.latent_channels = spade, checkpointing, latent_channels
+        half, quarter, features = width, 2 * width, 8
+
+        def decoder_block(channels: int) -> SpadeResidualBlock:
+            labels = LabelModulation(label_channels, channels, hidden) if spade else None
+            return SpadeResidualBlock(channels, channels, modulation=labels)
+
+        self.stem = nn.Conv3d(8, half, 3, padding=1)
+        self.encode_half = nn.Sequential(*(SpadeResidualBlock(half, half) for _ in range(blocks)))
+        self.shrink = nn.Conv3d(half, quarter, 2, stride=2)
+        self.encode_quarter = nn.Sequential(*(SpadeResidualBlock(quarter, quarter) for _ in range(blocks)))
+        self.coded_norm = ChannelNorm(quarter)
+        self.coded = nn.Conv3d(quarter, 2 * latent_channels, 3, padding=1)
+        self.latent_stem = nn.Conv3d(latent_channels, quarter, 3, padding=1)
+        self.decode_quarter = nn.ModuleList(decoder_block(quarter) for _ in range(blocks))
+        self.grow = nn.ConvTranspose3d(quarter, half, 2, stride=2)
+        self.decode_half = nn.ModuleList(decoder_block(half) for _ in range(blocks))
+        self.out_norm = ChannelNorm(half)
+        self.out = nn.Conv3d(half, 8 * features, 3, padding=1)
+        seen = features + (label_channels if spade else 0)
+        self.head_linear = nn.Conv3d(seen, 1, 1)
+        self.head1 = nn.Conv3d(seen, head_width, 3, padding=1)
+        self.head2 = nn.Conv3d(head_width, 1, 3, padding=1)
+
+    def receptive_voxels(self) -> int:
+        """How far, in voxels of the image, a latent or label reaches into the decoded image, at most."""
+        blocks = len(self.decode_quarter)
+        modulation = 2 if self.spade else 0  # two convolutions, before the second of a block
+        quarter = 1 + 2 * blocks + modulation
+        half = 2 * blocks + modulation + 1
+        return 4 * quarter + 2 * (half + 1) + 2
+
+    def encode(self, image: Tensor) -> Coded:
+        """(B, 1, I, J, K) in [-1, 1], sides multiples of 4 -> mean and sigma of the latents."""
+        h = self.encode_half(self.stem(space_to_depth(image, 2)))
+        h = self.encode_quarter(self.shrink(h))
+        mean, log_variance = self.coded(F.silu(self.coded_norm(h))).float().chunk(2, dim=1)
+        return Coded(mean, torch.exp(log_variance.clamp(*LOG_VARIANCE) / 2))
+
+    def decode(self, latents: Tensor, maps: LabelMaps) -> Tensor:
+        """(B, C, I/4, J/4, K/4) and the labels at (I, J, K) -> image (B, 1, I, J, K)."""
+        h = self.latent_stem(latents)
+        for block in self.decode_quarter:
+            h = recomputed(block, h, maps) if self.checkpointing else block(h, maps)
+        h = self.grow(h)
+        for block in self.decode_half:
+            h = recomputed(block, h, maps) if self.checkpointing else block(h, maps)
+        h = depth_to_space(self.out(F.silu(self.out_norm(h))), 2)
+        if self.spade:
+            h = torch.cat([h, maps.one_hot.to(h.dtype)], dim=1)
+        image: Tensor = self.head_linear(h) + self.head2(F.silu(self.head1(h)))
+        return image
+
+    def forward(self, image: Tensor, maps: LabelMaps, noise: Tensor) -> tuple[Tensor, Coded]:
+        """Image rebuilt from latents mean + sigma `noise`, and their distribution."""
+        coded = self.encode(image)
+        return self.decode(coded.mean + coded.sigma * noise, maps), coded
