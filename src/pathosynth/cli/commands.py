@@ -7,12 +7,10 @@ import typer
 
 from pathosynth.cli import options as o
 from pathosynth.cli.app import Work, command, show
-from pathosynth.cli.progress import progress, step_progress
-from pathosynth.runs.errors import CasesFailed
+from pathosynth.cli.progress import step_progress
+from pathosynth.cli.running import run_options, run_plan
 
 if TYPE_CHECKING:
-    from pathosynth.runs.record import RunRecord
-    from pathosynth.stages.batch import Options, Plan
     from pathosynth.stages.morph import Morphing
 
 PAUSED = 75
@@ -36,7 +34,7 @@ def synthesize(
 
     found = inputs.read_input(source, scheme)
     morphing = _morphing(pathologies, settings, recipe, per_case)
-    _run(synthesize.plan(found, morphing, _rendering(common, model, []), _options(common)), common)
+    run_plan(synthesize.plan(found, morphing, _rendering(common, model, []), run_options(common)), common)
 
 
 @command("demo", "First steps")
@@ -49,7 +47,7 @@ def demo(
     """Synthesize from procedural brain phantoms: needs nothing but the package."""
     from pathosynth.stages import demo
 
-    _run(demo.plan(phantoms, _rendering(common, model, []), _options(common)), common)
+    run_plan(demo.plan(phantoms, _rendering(common, model, []), run_options(common)), common)
 
 
 @command("prepare", "Stages")
@@ -77,7 +75,7 @@ def prepare(
     values = {"spacing_mm": spacing_mm, "margin_mm": margin_mm, "multiple": multiple}
     preparation = build_config(prepare.Preparation, values, "prepare")
     found = inputs.read_input(source, scheme, layout, parse_settings(settings))
-    _run(prepare.plan(found, preparation, _options(common)), common)
+    run_plan(prepare.plan(found, preparation, run_options(common)), common)
 
 
 @command("morph", "Stages")
@@ -95,7 +93,7 @@ def morph(
     from pathosynth.stages import inputs, morph
 
     morphing = _morphing(pathologies, settings, recipe, per_case)
-    _run(morph.plan(inputs.read_input(source, scheme), morphing, _options(common)), common)
+    run_plan(morph.plan(inputs.read_input(source, scheme), morphing, run_options(common)), common)
 
 
 @command("generate-images", "Stages")
@@ -115,7 +113,7 @@ def generate_images(
     found = inputs.read_input(source, scheme)
     known = inputs.read_input(parents, scheme) if parents else []
     rendering = _rendering(common, model, settings)
-    _run(generate_images.plan(found, known, rendering, per_case, _options(common)), common)
+    run_plan(generate_images.plan(found, known, rendering, per_case, run_options(common)), common)
 
 
 @command("check", "Stages")
@@ -132,7 +130,7 @@ def check(
     from pathosynth.stages import check, inputs
 
     known = inputs.read_input(parents, scheme) if parents else []
-    _run(check.plan(inputs.read_input(source, scheme), known, checks, model, _options(common)), common)
+    run_plan(check.plan(inputs.read_input(source, scheme), known, checks, model, run_options(common)), common)
 
 
 @command("export", "Stages")
@@ -157,7 +155,7 @@ def export(
     if layout != "nnunet":
         raise ConfigError(f"--format {layout}: expected nnunet. What synthesize and prepare write is BIDS already.")
     cases = [case for source in sources for case in inputs.read_input(source, scheme)]
-    _run(export.plan(cases, contrasts, folds, _options(common)), common)
+    run_plan(export.plan(cases, contrasts, folds, run_options(common)), common)
 
 
 @command("train", "Stages")
@@ -189,7 +187,7 @@ def train(
         show(facts, common, json.dumps(facts, indent=2) + "\nnothing was written (--dry-run)")
         return
     with step_progress(common.quiet) as notice:
-        reached = train.train(cases, training, _options(common), notice)
+        reached = train.train(cases, training, run_options(common), notice)
     show(
         {"output": str(common.output), "finished": reached},
         common,
@@ -219,47 +217,3 @@ def _rendering(common: Work, model: str, settings: list[str]) -> Any:
     from pathosynth.stages.generate_images import Rendering
 
     return Rendering.of(model, settings, common.device)
-
-
-def _options(common: Work) -> "Options":
-    from pathosynth.stages.batch import Options
-
-    return Options(
-        out=common.output, seed=common.seed, device=common.device, jobs=common.jobs,
-        overwrite=common.overwrite, debug=common.debug, plugins=tuple(common.use),
-    )  # fmt: skip
-
-
-def _run(plan: "Plan", common: Work) -> None:
-    """Run a plan, or only tell it, and report.
-
-    Raises:
-        CasesFailed: some cases failed; the record names them.
-    """
-    from pathosynth.stages.batch import execute
-
-    if common.dry_run:
-        show(plan.described(), common, _told(plan))
-        return
-    with progress(plan.command, len(plan.tasks), common.quiet) as notice:
-        record = execute(plan, _options(common), notice)
-    counts = record.counts()
-    show({"output": str(common.output), "command": plan.command, "counts": counts, "cases": record.content["cases"]},
-         common, f"{common.output}: {_counted(record)}")  # fmt: skip
-    if counts["failed"]:
-        names = [name for name, entry in record.content["cases"].items() if entry["outcome"] == "failed"]
-        raise CasesFailed(
-            f"{counts['failed']} of {len(plan.tasks)} cases failed ({', '.join(names[:5])}); see {record.path}."
-        )
-
-
-def _told(plan: "Plan") -> str:
-    lines = [f"{plan.command}: {plan.makes}", f"memory: about {plan.memory_gib:.1f} GiB per worker", "settings:"]
-    lines += [f"  {line}" for line in json.dumps(plan.config, indent=2, default=str).splitlines()]
-    lines += [f"tasks ({len(plan.tasks)}):", *(f"  {task.case}  from {task.source}" for task in plan.tasks[:20])]
-    return "\n".join(lines + (["  …"] if len(plan.tasks) > 20 else []) + ["nothing was written (--dry-run)"])
-
-
-def _counted(record: "RunRecord") -> str:
-    words = {"done": "kept", "rejected": "rejected", "failed": "failed"}
-    return ", ".join(f"{number} {words[outcome]}" for outcome, number in record.counts().items())

@@ -1,4 +1,4 @@
-"""Image generators by name: shipped models, generators that need no training, and model folders."""
+"""Generators by name: shipped models, image generators that need no training, and model folders."""
 
 import ast
 import importlib.util
@@ -16,6 +16,7 @@ import numpy as np
 from pathosynth.data.findings import Bands
 from pathosynth.data.requests import Request
 from pathosynth.image_generators import IMAGE_GENERATORS, load
+from pathosynth.label_generators import LABEL_GENERATORS
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, ModelError
 from pathosynth.runs.files import sha256
@@ -30,7 +31,7 @@ class Found:
 
     Attributes:
         name: what the user asked for, or the folder's name.
-        generator: key of `IMAGE_GENERATORS`.
+        generator: key of `IMAGE_GENERATORS` or `LABEL_GENERATORS`.
         folder: model folder; None for a generator that needs no training.
         card: content of the folder's ``config.json``; empty without a folder.
     """
@@ -75,27 +76,73 @@ def shipped_models() -> dict[str, Path]:
 
 
 def find_model(name_or_folder: str) -> Found:
-    """Resolve ``--model``.
+    """Resolve ``--model``: what renders images.
 
     Raises:
-        ModelError: there is no such model, or its folder cannot be used.
+        ModelError: there is no such model, its folder cannot be used, or it makes labels.
     """
-    shipped = shipped_models()
-    if name_or_folder in shipped:
-        return _from_folder(shipped[name_or_folder], name_or_folder)
-    folder = Path(name_or_folder)
-    if folder.is_dir():
-        return _from_folder(folder, folder.resolve().name)
+    found = _find(name_or_folder)
+    if found is not None:
+        return _of_kind(found, IMAGE_GENERATORS, "images", f"generate-labels -i {name_or_folder}")
     if name_or_folder in IMAGE_GENERATORS:
         if _learns(name_or_folder):
             raise ModelError(
                 f"--model {name_or_folder}: this generator must be trained first. Give the folder `train` wrote."
             )
         return Found(name_or_folder, name_or_folder, None, {})
-    known = [*shipped, *IMAGE_GENERATORS]
+    known = [*_shipped_of(IMAGE_GENERATORS), *IMAGE_GENERATORS]
     raise ModelError(
         f"--model {name_or_folder}: expected one of {', '.join(known)}, or a folder with config.json; found neither."
     )
+
+
+def find_label_model(name_or_folder: str) -> Found:
+    """Resolve ``--label-model`` and the input of `generate-labels`: what makes label maps.
+
+    Raises:
+        ModelError: there is no such model, its folder cannot be used, or it makes images.
+    """
+    found = _find(name_or_folder)
+    if found is not None:
+        return _of_kind(found, LABEL_GENERATORS, "label maps", f"--model {name_or_folder}")
+    if name_or_folder in LABEL_GENERATORS:
+        raise ModelError(f"{name_or_folder}: a label generator must be trained first. Give the folder `train` wrote.")
+    known = ", ".join(_shipped_of(LABEL_GENERATORS)) or "a shipped one (there is none)"
+    raise ModelError(
+        f"Label model {name_or_folder}: expected {known}, or a folder with config.json; found neither. "
+        "`pathosynth list models` shows what ships."
+    )
+
+
+def find_any_model(name_or_folder: str) -> Found:
+    """A model of either kind, for those who only look at it.
+
+    Raises:
+        ModelError: there is no such model, or its folder cannot be used.
+    """
+    found = _find(name_or_folder)
+    return found if found is not None else find_model(name_or_folder)
+
+
+def _find(name_or_folder: str) -> Found | None:
+    shipped = shipped_models()
+    if name_or_folder in shipped:
+        return _from_folder(shipped[name_or_folder], name_or_folder)
+    folder = Path(name_or_folder)
+    return _from_folder(folder, folder.resolve().name) if folder.is_dir() else None
+
+
+def _shipped_of(table: Mapping[str, str]) -> list[str]:
+    return [name for name, folder in shipped_models().items() if _from_folder(folder, name).generator in table]
+
+
+def _of_kind(found: Found, table: Mapping[str, str], wanted: str, use: str) -> Found:
+    if found.generator not in table:
+        raise ModelError(
+            f"{found.name}: expected a model that makes {wanted}, found one of {found.generator}, which does not. "
+            f"Use it with {use}, and see `pathosynth list models` for others."
+        )
+    return found
 
 
 @lru_cache(maxsize=2)
@@ -154,12 +201,12 @@ def _learns(generator: str) -> bool:
 
 def _source(generator: str) -> ast.Module:
     """Parsed source of a generator, read instead of imported, because importing it may bring torch in."""
-    module = IMAGE_GENERATORS[generator]
+    module = (IMAGE_GENERATORS | LABEL_GENERATORS)[generator]
     loaded = sys.modules.get(module)
     spec = None if loaded else importlib.util.find_spec(module)
     origin = loaded.__file__ if loaded else spec.origin if spec else None
     if origin is None:
-        raise ModelError(f"Image generator '{generator}': there is no module {module}. Reinstall pathosynth.")
+        raise ModelError(f"Generator '{generator}': there is no module {module}. Reinstall pathosynth.")
     return ast.parse(Path(origin).read_text(encoding="utf-8"))
 
 
@@ -175,8 +222,7 @@ def _from_folder(folder: Path, name: str) -> Found:
         raise ModelError(
             f"{folder}/config.json: damaged ({type(error).__name__}: {error}). Copy or train it again."
         ) from None
-    if generator not in IMAGE_GENERATORS:
-        raise ModelError(
-            f"{folder}/config.json: unknown generator '{generator}'; known: {', '.join(IMAGE_GENERATORS)}."
-        )
+    known = [*IMAGE_GENERATORS, *LABEL_GENERATORS]
+    if generator not in known:
+        raise ModelError(f"{folder}/config.json: unknown generator '{generator}'; known: {', '.join(known)}.")
     return Found(name, generator, folder, card)
