@@ -1,7 +1,7 @@
-"""Measurements -> labels, one folder or file per generator.
+"""Measurements -> labels, one module per generator.
 
-A generator is a module with `Config`, `Sampling`, `train`, `load_model` and `generate(model, wanted, seeds, sampling)`.
-It is imported when asked for, because it needs torch.
+A generator is a module with `Config`, `train`, `load_model` and `generate(model, wanted, seeds)`. It is imported when
+asked for, because it needs torch.
 """
 
 import importlib
@@ -9,9 +9,7 @@ from types import ModuleType
 
 from pathosynth.runs.errors import ConfigError
 
-LABEL_GENERATORS: dict[str, str] = {
-    "latent_diffusion": "pathosynth.label_generators.latent_diffusion",
-}
+LABEL_GENERATORS: dict[str, str] = {"latent_diffusion": "pathosynth.label_generators.latent_diffusion"}
 """Name to module path."""
 
 
