@@ -42,3 +42,37 @@ Model = Annotated[str, typer.Option("--model", help="A shipped model or generato
 CheckNames = Annotated[
     list[str], typer.Option("--check", help="A check to apply (list checks); all of them by default.")
 ]
+LabelModel = Annotated[
+    str, typer.Option("-i", "--input", metavar="MODEL", help="A shipped label model (list models), or a model folder.")
+]
+FromLabelModel = Annotated[
+    str, typer.Option("--label-model", help="Make the label maps too, with this model (list models): give no INPUT.")
+]
+Number = Annotated[int, typer.Option("--n", min=1, help="Label maps to make.")]
+Wishes = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="What a map shall measure (info MODEL), e.g. ventricle_ml=40, ventricle_ml=uniform:10:150, "
+        "age_weeks=normal:28:2:22:34, c=choice:0.2:0.8.",
+    ),
+]
+Guidance = Annotated[
+    float | None, typer.Option("--guidance", min=0, help="How strongly the request steers; 1 is the plain model.")
+]
+SamplingSteps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of the sampler.")]
+OpenLoop = Annotated[
+    bool, typer.Option("--open-loop", help="Take what the model draws; do not correct it until it measures as asked.")
+]
+Beyond = Annotated[
+    str,
+    typer.Option(
+        "--beyond",
+        metavar="morph|guide|refuse",
+        help="Requests outside the trained range: generate and reshape, leave to guidance, or refuse.",
+    ),
+]
+MaxDraws = Annotated[
+    int, typer.Option("--max-draws", min=1, help="Maps drawn per case until one passes; then it is rejected.")
+]

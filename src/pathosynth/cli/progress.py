@@ -52,7 +52,7 @@ def _bar(title: str, total: int) -> Iterator["Notice"]:
 
         def notice(case: str, result: "Result") -> None:
             bar.update(task, advance=1, description=f"{title} {case}")
-            if result.outcome != "done":
+            if result.message:
                 bar.console.print(f"{case}: {result.outcome}: {result.message}", markup=False, highlight=False)
 
         yield notice

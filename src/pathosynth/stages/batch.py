@@ -36,7 +36,7 @@ class Result:
 
     Attributes:
         outcome: done, failed or rejected.
-        message: why, for failed and rejected ones.
+        message: why, for failed and rejected ones; a note for a kept one.
         facts: JSON-able measurements, kept in the run record; `files` lists what was written, relative to OUT.
         error: the exception behind a failure, for a single task whose error is shown as it is.
     """

@@ -1,6 +1,7 @@
-"""Plugins from outside the package: ``--use ./mine.py`` adds a pathology, a check or an image generator."""
+"""Plugins from outside the package: ``--use ./mine.py`` adds a pathology, a check or a generator."""
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 
 from pathosynth.checks import CHECKS
 from pathosynth.image_generators import IMAGE_GENERATORS
+from pathosynth.label_generators import LABEL_GENERATORS
 from pathosynth.pathologies import PATHOLOGIES
 from pathosynth.runs.errors import ConfigError
 
@@ -15,7 +17,8 @@ from pathosynth.runs.errors import ConfigError
 def use_plugins(files: Sequence[Path]) -> list[str]:
     """Load plugin files and enter each in the table of its kind under the file's name; returns the names.
 
-    What a file defines decides its kind: `morph` a pathology, `check` a check, `generate` an image generator.
+    What a file defines decides its kind: `morph` a pathology, `check` a check, `generate` a generator, of label maps
+    where it takes measurements called `wanted`, else of images.
 
     Raises:
         ConfigError: a file is missing, cannot be imported, defines none of these, or takes a name in use.
@@ -30,13 +33,15 @@ def _use(path: Path) -> str:
     module = _load(path)
     if not hasattr(module, "Config"):
         raise ConfigError(f"--use {path}: expected a class 'Config' for its settings, found none. See docs/how-to.md.")
-    known = {*PATHOLOGIES, *CHECKS, *IMAGE_GENERATORS}
+    known = {*PATHOLOGIES, *CHECKS, *IMAGE_GENERATORS, *LABEL_GENERATORS}
     if name in known:
         raise ConfigError(f"--use {path}: the name '{name}' is taken ({', '.join(sorted(known))}). Rename the file.")
     if hasattr(module, "morph"):
         PATHOLOGIES[name] = module
     elif hasattr(module, "check"):
         CHECKS[name] = module
+    elif hasattr(module, "generate") and "wanted" in inspect.signature(module.generate).parameters:
+        LABEL_GENERATORS[name] = module.__name__
     elif hasattr(module, "generate"):
         IMAGE_GENERATORS[name] = module.__name__
     else:

@@ -30,8 +30,9 @@ class Trained:
         return f"{self.low:.4g} to {self.high:.4g} {self.unit}"
 
     def holds(self, value: float) -> bool:
-        """Whether a value lies inside; both ends do."""
-        return self.low <= value <= self.high
+        """Whether a value lies inside; both ends do, up to rounding."""
+        slack = 1e-6 * (self.high - self.low)
+        return self.low - slack <= value <= self.high + slack
 
 
 Known = Mapping[str, Trained]
@@ -106,7 +107,8 @@ def draw(wishes: Wishes, number: int, run_seed: int) -> list[dict[str, float]]:
 
 def beyond(asked: Mapping[str, float], known: Known) -> dict[str, str]:
     """Conditions asked for outside the trained range, each with what was asked and what the range is."""
-    outside = {name: value for name, value in asked.items() if not known[name].holds(value)}
+    named = {name: value for name, value in asked.items() if not (name == RATIO and SCALED in asked)}
+    outside = {name: value for name, value in named.items() if not known[name].holds(value)}
     return {name: f"{name} {value:.4g} (trained: {known[name]})" for name, value in outside.items()}
 
 
@@ -129,6 +131,15 @@ def scaled(got: Mapping[str, float], known: Known) -> dict[str, float]:
         return dict(got)
     low, high = known[RATIO].low, known[RATIO].high
     return {**got, SCALED: (got[RATIO] - low) / (high - low)} if high > low else dict(got)
+
+
+def relative_error(asked: Mapping[str, float], got: Mapping[str, float]) -> float | None:
+    """Largest |got / asked - 1| of what was asked and measured; None where nothing was, or 0 was asked.
+
+    `c` does not count: near 0 its relative error says nothing; the ratio it stands for does.
+    """
+    errors = [abs(got[name] / asked[name] - 1) for name in asked if name in got and name != SCALED and asked[name]]
+    return max(errors, default=None)
 
 
 def cannot_be_measured(name: str) -> bool:
