@@ -165,11 +165,13 @@ def train(
     sources: o.Inputs,
     generator: Annotated[str, typer.Option("--generator", help="What to train (list generators).")] = "pixel_diffusion",
     preset: Annotated[
-        str, typer.Option("--preset", help="Settings to start from, e.g. fast, paper, overfit.")
-    ] = "fast",
+        str, typer.Option("--preset", help="Settings to start from, e.g. paper; by default the generator's first.")
+    ] = "",
     settings: o.GeneratorSettings = [],  # noqa: B006, typer needs the plain default
     scheme: o.Scheme = "",
-    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, help="Length of the training.")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", min=1, help="Length of the training, for generators of one network.")
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option("--minutes", min=0, help="Save and leave after this time; the same command goes on.")
     ] = None,
@@ -177,7 +179,7 @@ def train(
         str, typer.Option("--resume", metavar="auto|never", help="Go on from a checkpoint in OUT.")
     ] = "auto",
 ) -> None:
-    """Train an image generator on labelled images; stopped at any moment, the same command goes on."""
+    """Train a generator of images or of label maps; stopped at any moment, the same command goes on."""
     from pathosynth.stages import inputs, train
 
     training = train.Training.of(generator, preset, settings, max_steps=max_steps, minutes=minutes, resume=resume)

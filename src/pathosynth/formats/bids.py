@@ -28,8 +28,8 @@ from pathosynth.runs.files import json_text, write_text
 BIDS_VERSION = "1.10.0"
 
 IGNORED = (
-    "cases.csv", "checks.csv", "morphs.csv", "generated.csv", "run.json", "montage.png", "distributions.png", "rejected/",
-    "*_xfm.nii.gz", "*_xfm.json", "seg-*_itksnap.txt", "seg-*_freesurfer.txt",
+    "cases.csv", "checks.csv", "morphs.csv", "generated.csv", "run.json", "montage.png", "distributions.png",
+    "rejected/", "*_xfm.nii.gz", "*_xfm.json", "seg-*_itksnap.txt", "seg-*_freesurfer.txt",
 )  # fmt: skip
 """What may lie in a data set beside the BIDS files."""
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from pathosynth import image_generators, label_generators
 from pathosynth.data.findings import Bands
 from pathosynth.data.requests import Request
 from pathosynth.image_generators import IMAGE_GENERATORS, load
@@ -181,6 +183,21 @@ def device_for(found: Found, device: str) -> str:
     from pathosynth.diffusion.distributed import setup  # brings torch in
 
     return str(setup(None if device == "auto" else device).device)
+
+
+def load_generator(name: str) -> ModuleType:
+    """Import a generator of either kind.
+
+    Raises:
+        ConfigError: no generator of that name.
+    """
+    if name in LABEL_GENERATORS:
+        return label_generators.load(name)
+    if name in IMAGE_GENERATORS:
+        return image_generators.load(name)
+    raise ConfigError(
+        f"Generator '{name}' is unknown. Expected one of {', '.join((*IMAGE_GENERATORS, *LABEL_GENERATORS))}."
+    )
 
 
 def first_line(generator: str) -> str:

@@ -1,4 +1,4 @@
-"""Cases -> model folder: trains an image generator, step by step, and goes on where it was stopped."""
+"""Cases -> model folder: trains a generator of images or labels, step by step, and goes on where it was stopped."""
 
 import csv
 import logging
@@ -11,16 +11,17 @@ from typing import Any
 
 from pathosynth.data.cases import Case
 from pathosynth.data.intensity import robust_scale
+from pathosynth.data.labelled import LabelledBrain
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pairs import Pair
-from pathosynth.image_generators import load
+from pathosynth.label_generators import LABEL_GENERATORS
 from pathosynth.runs.config import parse_settings
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.files import json_text, write_text
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs
 from pathosynth.stages.batch import Options
-from pathosynth.stages.models import BANDS_FILE
+from pathosynth.stages.models import BANDS_FILE, load_generator
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +34,13 @@ class Training:
     """What is trained, and how long this call may take.
 
     Attributes:
-        generator: key of `IMAGE_GENERATORS`.
-        preset: key of the generator's presets.
+        generator: key of `IMAGE_GENERATORS` or `LABEL_GENERATORS`.
+        preset: key of the generator's presets; empty for its first.
         changes: settings that differ from the preset, nested.
         minutes: after this time a checkpoint is written and the call returns; None for no limit.
         resume: whether a checkpoint in the folder may be gone on from.
         checkpoint_every: steps between checkpoints.
+        max_steps: length of the training; None for what preset and changes say.
     """
 
     generator: str
@@ -47,6 +49,7 @@ class Training:
     minutes: float | None = None
     resume: bool = True
     checkpoint_every: int = 250
+    max_steps: int | None = None
 
     @classmethod
     def of(
@@ -67,11 +70,9 @@ class Training:
         if resume not in ("auto", "never"):
             raise ConfigError(f"--resume {resume}: expected auto or never.")
         changes = parse_settings(list(settings))
-        if max_steps is not None:
-            if "steps" in changes.setdefault("training", {}):
-                raise ConfigError("--max-steps and --set training.steps say the same thing. Give one of them.")
-            changes["training"]["steps"] = max_steps
-        return cls(generator, preset, changes, minutes, resume == "auto")
+        if max_steps is not None and "steps" in changes.get("training", {}):
+            raise ConfigError("--max-steps and --set training.steps say the same thing. Give one of them.")
+        return cls(generator, preset, changes, minutes, resume == "auto", max_steps=max_steps)
 
     def config(self) -> Any:
         """The generator's resolved settings.
@@ -79,10 +80,18 @@ class Training:
         Raises:
             ConfigError: the generator does not learn, or a setting is wrong.
         """
-        module = load(self.generator)
+        module = load_generator(self.generator)
         if not hasattr(module, "train"):
             raise ConfigError(f"--generator {self.generator}: this generator needs no training; use it with --model.")
-        return module.config_from_preset(self.preset, self.changes)
+        changes = dict(self.changes)
+        if self.max_steps is not None:
+            if "training" not in module.Config.model_fields:
+                raise ConfigError(
+                    f"--max-steps: {self.generator} trains several networks, one after the other. Give the steps of "
+                    "each, e.g. --set autoencoder.steps=2000 --set diffusion.steps=3000."
+                )
+            changes["training"] = {**changes.get("training", {}), "steps": self.max_steps}
+        return module.config_from_preset(self.preset or next(iter(module.presets())), changes)
 
 
 StepNotice = Callable[[int, int, float], None]
@@ -96,16 +105,18 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
     then goes on from there.
 
     Raises:
-        InputError: no case has labels and an image of the contrast.
+        InputError: no case has labels and, for an image generator, an image of the contrast.
         ModelError: the folder holds a checkpoint of another run.
         TrainingError: the loss is no longer finite.
     """
     from pathosynth.diffusion import distributed  # brings torch in
 
     config = training.config()
-    used = [case for case in cases if case.labels is not None and config.contrast in case.images]
+    of_labels = training.generator in LABEL_GENERATORS
+    used = [case for case in cases if case.labels and (of_labels or config.contrast in case.images)]
     scheme = inputs.one_scheme(used or cases)
-    pairs = [read_pair(case, scheme, config.contrast) for case in used]
+    pairs = [] if of_labels else [read_pair(case, scheme, config.contrast) for case in used]
+    brains = [read_labelled(case, scheme) for case in used] if of_labels else []
     if options.overwrite:
         shutil.rmtree(options.out / CHECKPOINTS, ignore_errors=True)
     elif not training.resume and (options.out / CHECKPOINTS).is_dir():
@@ -129,14 +140,16 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
                 agreed.name = mine or "another process"
             return bool(agreed.name)
 
-        steps = load(training.generator).train(
-            pairs, scheme, config, options.out, seed=options.seed, rank=rank,
+        steps = load_generator(training.generator).train(
+            brains if of_labels else pairs, scheme, config, options.out, seed=options.seed, rank=rank,
             checkpoint_every=training.checkpoint_every, stop=stop,
         )  # fmt: skip
-        reached = _follow(steps, config.training.steps, options.out if rank.is_writer else None, agreed, notice)
+        reached = _follow(steps, config.total_steps, options.out if rank.is_writer else None, agreed, notice)
     distributed.teardown()
     if record is not None and reached:
-        _finish(options.out, pairs, scheme, record)
+        if pairs:
+            _write_bands(options.out, pairs, scheme)
+        record.complete(subjects=sorted({case.subject for case in used}))
     return reached
 
 
@@ -151,6 +164,16 @@ def read_pair(case: Case, scheme: LabelScheme, contrast: str) -> Pair:
         raise InputError(f"Case '{case.case}' has no {contrast} image. Add it to the case table.")
     scaled = robust_scale(brain.image.array, brain.labels.array > 0)[0]
     return Pair(case.case, case.subject, brain.labels.array, scaled, brain.labels.spacing_mm)
+
+
+def read_labelled(case: Case, scheme: LabelScheme) -> LabelledBrain:
+    """Labels of one case in RAS orientation, with the ages the case table states.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    labels = inputs.read_brain(case, scheme).labels
+    return LabelledBrain(case.case, case.subject, labels.array, labels.spacing_mm, case.age_weeks, case.age_years)
 
 
 def _follow(steps: Any, total: int, out: Path | None, agreed: Any, notice: StepNotice) -> bool:
@@ -177,9 +200,8 @@ def _log(path: Path, result: Any) -> None:
         writer.writerow((result.step, result.loss, result.grad_norm, result.learning_rate, round(result.seconds, 4)))
 
 
-def _finish(out: Path, pairs: Sequence[Pair], scheme: LabelScheme, record: RunRecord) -> None:
-    """Measure the intensity bands that checks compare with, and close the record."""
+def _write_bands(out: Path, pairs: Sequence[Pair], scheme: LabelScheme) -> None:
+    """Measure the intensity bands that checks compare with."""
     from pathosynth.checks.intensity import learn_bands
 
     write_text(out / BANDS_FILE, json_text({name: list(band) for name, band in learn_bands(pairs, scheme).items()}))
-    record.complete(subjects=sorted({pair.subject for pair in pairs}))

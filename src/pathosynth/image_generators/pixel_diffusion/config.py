@@ -126,6 +126,11 @@ class Config(BaseConfig):
     training: Training = Training()
     sampling: Sampling = Sampling()
 
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        return self.training.steps
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> "Config":
         factor = self.network.factor if self.network.kind == "label_unet" else 1
