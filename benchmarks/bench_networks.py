@@ -24,7 +24,7 @@ def build(name: str):
     from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 
     from pathosynth.diffusion.networks.label_unet import LabelUNet
-    from pathosynth.image_generators.pixel_diffusion.model import channels_last
+    from pathosynth.diffusion.precision import channels_last
 
     torch.manual_seed(0)
     if name == "fast":

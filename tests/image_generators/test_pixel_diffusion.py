@@ -13,10 +13,10 @@ from pathosynth.data.requests import Request
 from pathosynth.data.volume import Volume
 from pathosynth.diffusion.distributed import Rank
 from pathosynth.image_generators import pixel_diffusion
+from pathosynth.image_generators.model_grid import bring_back, from_model_range, to_model_range
 from pathosynth.image_generators.pixel_diffusion import Config, config_from_preset, generate, load_model, presets, train
 from pathosynth.image_generators.pixel_diffusion.condition import analyse
-from pathosynth.image_generators.pixel_diffusion.crops import batch_at, from_model_range, make_example, to_model_range
-from pathosynth.image_generators.pixel_diffusion.generate import _bring_back
+from pathosynth.image_generators.pixel_diffusion.crops import batch_at, make_example
 from pathosynth.image_generators.pixel_diffusion.train import learning_rate
 from pathosynth.runs.errors import ConfigError, InputError, ModelError
 
@@ -217,7 +217,7 @@ def test_another_voxel_size_is_rendered_at_the_models_and_brought_back(folder: P
 def test_a_constant_brain_stays_constant_to_its_edge_on_other_voxels(spacing: float) -> None:
     own = Volume(ball((20, 18, 19), radius=4), np.diag([spacing, spacing, spacing, 1.0]))
     grid = resample_labels(own, 0.8)
-    back = _bring_back((grid.array > 0) * np.float32(0.6), grid, own)
+    back = bring_back((grid.array > 0) * np.float32(0.6), grid, own)
     assert np.abs(back[own.array > 0] - 0.6).max() < 1e-4
     assert not back[own.array == 0].any()
 

@@ -18,6 +18,7 @@ class Pair:
         image: (I, J, K) float32, robustly scaled per volume: 0 at the 0.5th and 1 at the 99.5th percentile inside
             the labels.
         spacing_mm: voxel edge lengths.
+        contrast: what kind of MRI the image is, e.g. T1w; empty where it does not matter.
     """
 
     case: str
@@ -25,3 +26,4 @@ class Pair:
     labels: np.ndarray
     image: np.ndarray
     spacing_mm: Spacing
+    contrast: str = ""

@@ -21,7 +21,7 @@ from monai.networks.nets.spade_diffusion_model_unet import SPADEDiffResBlock
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from pathosynth.diffusion.networks.label_unet import space_to_depth
+from pathosynth.diffusion.networks.blocks import space_to_depth
 from pathosynth.runs.errors import InputError
 
 Pooling = Literal["area", "nearest"]
@@ -102,7 +102,7 @@ class LabelMaps:
             )
         if self.pooling == "nearest":
             return F.interpolate(self.one_hot, size=shape, mode="nearest")
-        return F.adaptive_avg_pool3d(self.one_hot, shape)
+        return F.adaptive_avg_pool3d(self.one_hot, (shape[0], shape[1], shape[2]))
 
 
 class SpadeNorm(nn.Module):

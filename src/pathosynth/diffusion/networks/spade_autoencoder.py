@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from torch import Tensor, nn
 
-from pathosynth.diffusion.networks.label_unet import ChannelNorm, depth_to_space, space_to_depth
+from pathosynth.diffusion.networks.blocks import ChannelNorm, depth_to_space, space_to_depth
 from pathosynth.diffusion.networks.spade import LabelMaps, recomputed
 from pathosynth.diffusion.networks.spade_blocks import LabelModulation, SpadeResidualBlock
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from torch import Tensor, nn
 
-from pathosynth.diffusion.networks.label_unet import ChannelNorm
+from pathosynth.diffusion.networks.blocks import ChannelNorm
 from pathosynth.diffusion.networks.spade import LabelMaps
 
 
@@ -28,8 +28,8 @@ class LabelModulation(nn.Module):
         self.cells = cells
         self.shared = nn.Conv3d(labels * cells**3, hidden, 3, padding=1)
         self.out = nn.Conv3d(hidden, 2 * channels, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, maps: LabelMaps, shape: torch.Size) -> tuple[Tensor, Tensor]:
         """Gamma and beta, (B, C, I, J, K) each, for features of `shape` (I, J, K)."""

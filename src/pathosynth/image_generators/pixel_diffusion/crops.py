@@ -14,6 +14,8 @@ from torch import Tensor
 from pathosynth.data.grid import crop, crop_box
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pairs import Pair
+from pathosynth.image_generators.augmentation import random_affine, spline_of
+from pathosynth.image_generators.model_grid import to_model_range
 from pathosynth.image_generators.pixel_diffusion.condition import (
     Anatomy,
     analyse,
@@ -52,18 +54,6 @@ class Batch:
     cases: tuple[str, ...]
 
 
-def to_model_range(image: np.ndarray) -> np.ndarray:
-    """Robustly scaled intensities (0..1) to the network's -1..1; vessels are cut at 1.5 times the 99.5th percentile."""
-    scaled: np.ndarray = (np.clip(image, 0.0, 1.5) * 2 - 1).astype(np.float32)
-    return scaled
-
-
-def from_model_range(values: np.ndarray) -> np.ndarray:
-    """The inverse of `to_model_range`; nothing is darker than background."""
-    image: np.ndarray = np.clip((values + 1) / 2, 0.0, 1.5).astype(np.float32)
-    return image
-
-
 def make_example(pair: Pair, scheme: LabelScheme, config: Config) -> Example:
     """Crop a pair to its brain, pad it to the crop size and measure it. `pair.labels` are in `scheme`."""
     box = crop_box(pair.labels > 0, MARGIN_VOXELS)
@@ -73,10 +63,7 @@ def make_example(pair: Pair, scheme: LabelScheme, config: Config) -> Example:
     labels = np.pad(labels, pad)
     image = np.where(labels > 0, np.pad(image, pad, constant_values=-1), np.float32(-1))
     anatomy = analyse(labels, scheme, pair.spacing_mm, config.condition)
-    # Interpolating across the brain's edge would darken it; the nearest brain voxel stands in for background.
-    nearest = ndi.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-    spline = ndi.spline_filter(image[tuple(nearest)], order=3, output=np.float32, mode="mirror")
-    return Example(pair.case, anatomy, image, spline)
+    return Example(pair.case, anatomy, image, spline_of(image, labels > 0))
 
 
 def batch_at(examples: Sequence[Example], config: Config, seed: int, step: int, slots: Sequence[int]) -> Batch:
@@ -102,7 +89,7 @@ def _draw(
     size = training.crop_voxels
     origin = np.array([rng.integers(0, n - c + 1) for n, c in zip(example.image.shape, size, strict=True)])
     flip, warped = rng.random() < training.flip, rng.random() < training.affine
-    matrix = _random_affine(rng, training.scaling, training.rotation_degrees)
+    matrix = random_affine(rng, training.scaling, training.rotation_degrees)
     gamma = np.exp(rng.uniform(-training.gamma, training.gamma)) if training.gamma else 1.0
     if not warped:
         matrix = np.eye(3)
@@ -122,17 +109,6 @@ def _draw(
         image = 2 * np.clip((image + 1) / 2, 0, None) ** np.float32(gamma) - 1
     weight = np.where(classes > 0, np.float32(1), np.float32(training.background_weight))
     return (image[None].astype(np.float32), fine, coarse, weight[None]), example.case
-
-
-def _random_affine(rng: np.random.Generator, scaling: float, degrees: float) -> np.ndarray:
-    """Rotations about the three axes after a scaling of each axis, (3, 3)."""
-    matrix = np.diag(np.exp(rng.uniform(-scaling, scaling, 3)))
-    for axis, angle in enumerate(np.deg2rad(rng.uniform(-degrees, degrees, 3))):
-        rotation = np.eye(3)
-        a, b = [i for i in range(3) if i != axis]
-        rotation[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
-        matrix = rotation @ matrix
-    return matrix
 
 
 def _sample(

@@ -4,32 +4,26 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-import scipy.ndimage as ndi
 import torch
 from torch import Tensor
 
-from pathosynth.data.grid import crop, crop_box, resample_labels, resample_onto, uncrop
-from pathosynth.data.labels import LabelScheme, remap_labels
+from pathosynth.data.grid import crop, crop_box, uncrop
 from pathosynth.data.requests import Request
-from pathosynth.data.volume import Spacing, Volume
+from pathosynth.data.volume import Spacing
 from pathosynth.diffusion.objective import to_x0
+from pathosynth.diffusion.precision import use_bf16
 from pathosynth.diffusion.randomness import generator
 from pathosynth.diffusion.sample import Method, sample
+from pathosynth.image_generators.model_grid import from_model_range, labels_for, rendered_at
 from pathosynth.image_generators.pixel_diffusion.condition import (
     analyse,
     block_positions,
     coarse_channels,
     fine_channels,
 )
-from pathosynth.image_generators.pixel_diffusion.crops import MARGIN_VOXELS, from_model_range
-from pathosynth.image_generators.pixel_diffusion.model import Model, build_schedule, use_bf16
+from pathosynth.image_generators.pixel_diffusion.crops import MARGIN_VOXELS
+from pathosynth.image_generators.pixel_diffusion.model import Model, build_schedule
 from pathosynth.runs.errors import InputError
-
-SPACING_TOLERANCE = 0.05
-"""Relative difference of voxel size up to which labels are rendered on their own grid.
-
-Beyond it they are resampled to the model's and the image is brought back. Training crops are scaled by more than this.
-"""
 
 
 def generate(
@@ -62,46 +56,12 @@ def _render(model: Model, request: Request, seed: int, steps: int | None, method
     labels = labels_for(request.labels, request.scheme, model.scheme)
     if not labels.any():
         raise InputError("Image generation: expected labelled voxels, found background only. Check the label map.")
-    ratios = np.array(request.spacing_mm) / model.spacing_mm
-    if np.abs(ratios - 1).max() <= SPACING_TOLERANCE:
-        return _render_on_grid(model, labels, request.spacing_mm, seed, steps, method)
-    own = Volume(labels, np.diag([*request.spacing_mm, 1.0]))
-    grid = resample_labels(own, model.spacing_mm)
-    image = _render_on_grid(model, grid.array, grid.spacing_mm, seed, steps, method)
-    return _bring_back(image, grid, own)
-
-
-def _bring_back(image: np.ndarray, grid: Volume, own: Volume) -> np.ndarray:
-    """An image made on `grid`, on the voxels of the labels `own`.
-
-    Smoothed first where these are larger, as in `data.grid`; divided by what the brain's mask becomes on the same way,
-    so that background does not darken the brain's edge.
-    """
-    ratios = np.array(own.spacing_mm) / np.array(grid.spacing_mm)
-    blur = [0.425 * np.sqrt(max(r**2 - 1, 0.0)) for r in ratios]
-
-    def moved(array: np.ndarray) -> np.ndarray:
-        return resample_onto(Volume(ndi.gaussian_filter(array, blur), grid.affine), own, labels=False).array
-
-    cover = moved((grid.array > 0).astype(np.float32))
-    back: np.ndarray = np.where(own.array > 0, moved(image) / np.maximum(cover, 0.05), 0).astype(np.float32)
-    return back
-
-
-def labels_for(labels: np.ndarray, scheme: LabelScheme, wanted: LabelScheme) -> np.ndarray:
-    """Labels in the model's scheme, by the explicit table of their own scheme.
-
-    Raises:
-        InputError: there is no such table, or a value is not in the scheme.
-    """
-    if scheme.name == wanted.name:
-        return labels
-    if wanted.name not in scheme.to:
-        raise InputError(
-            f"This model was trained on scheme '{wanted.name}', the label map is in '{scheme.name}', and there is no "
-            f"remapping between them. Add a table [to.{wanted.name}] to {scheme.path or 'the scheme'}."
-        )
-    return remap_labels(labels, scheme.to[wanted.name], others="error")
+    return rendered_at(
+        labels,
+        request.spacing_mm,
+        (model.spacing_mm,) * 3,
+        lambda own, spacing_mm: _render_on_grid(model, own, spacing_mm, seed, steps, method),
+    )
 
 
 def _render_on_grid(

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from pathosynth.data.labels import LabelScheme
 from pathosynth.diffusion.networks.concat_unet import ConcatUNet
 from pathosynth.diffusion.networks.label_unet import LabelUNet
+from pathosynth.diffusion.precision import channels_last, use_bf16
 from pathosynth.diffusion.schedule import Schedule, cosine, rectified_flow, scaled_linear
+from pathosynth.image_generators.model_grid import INTENSITY_RULE
 from pathosynth.image_generators.pixel_diffusion.card import model_card
 from pathosynth.image_generators.pixel_diffusion.condition import channel_counts
 from pathosynth.image_generators.pixel_diffusion.config import Config
@@ -23,7 +25,6 @@ from pathosynth.runs.errors import ConfigError, ModelError
 from pathosynth.runs.files import json_text, write_bytes, write_text
 
 FORMAT_VERSION = 1
-INTENSITY_RULE = "0 and 1 are the 0.5th and 99.5th percentile inside the labels, per volume; background 0"
 
 logger = logging.getLogger(__name__)
 
@@ -92,22 +93,6 @@ def build_schedule(config: Config) -> Schedule:
     if config.schedule.name == "scaled_linear":
         return scaled_linear(steps=config.schedule.steps)
     return rectified_flow()
-
-
-def use_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: asked for, or `auto` on hardware that has it."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def channels_last(network: nn.Module) -> None:
-    """Store the weights channels last, in place: 1.1x in bf16 inference, 1.2x in bf16 training on a CPU."""
-    for parameter in network.parameters():
-        if parameter.ndim == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def save_model(

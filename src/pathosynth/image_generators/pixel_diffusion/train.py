@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,19 +15,18 @@ from pathosynth.diffusion.distributed import Rank, bare, wrap
 from pathosynth.diffusion.ema import Ema
 from pathosynth.diffusion.loop import StepResult, train_steps
 from pathosynth.diffusion.objective import noised, target
+from pathosynth.diffusion.precision import channels_last, use_bf16
 from pathosynth.diffusion.schedule import Schedule
+from pathosynth.image_generators.model_grid import common_spacing, in_scheme
 from pathosynth.image_generators.pixel_diffusion.config import Config
 from pathosynth.image_generators.pixel_diffusion.crops import Batch, batch_at, make_example
-from pathosynth.image_generators.pixel_diffusion.generate import labels_for
 from pathosynth.image_generators.pixel_diffusion.model import (
     ConditionedNetwork,
     build_network,
     build_schedule,
-    channels_last,
     save_model,
-    use_bf16,
 )
-from pathosynth.runs.errors import InputError, ModelError
+from pathosynth.runs.errors import ModelError
 from pathosynth.runs.seeds import derived_seed
 
 logger = logging.getLogger(__name__)
@@ -70,9 +68,9 @@ def train(
         ModelError: the checkpoint in `out` belongs to other settings.
         TrainingError: the loss or a gradient is no longer finite.
     """
-    spacing_mm = _common_spacing(pairs)
+    spacing_mm = common_spacing(pairs)
     wanted = load_scheme(config.condition.scheme) if config.condition.scheme else scheme
-    examples = [make_example(_in_scheme(pair, scheme, wanted), wanted, config) for pair in pairs]
+    examples = [make_example(in_scheme(pair, scheme, wanted), wanted, config) for pair in pairs]
     torch.manual_seed(derived_seed(seed, "weights"))
     network = build_network(config, wanted).to(rank.device)
     bf16 = use_bf16(config.training.precision, rank.device)
@@ -156,22 +154,6 @@ def learning_rate(step: int, config: Config) -> float:
     if decay_steps:
         rate *= max(0.01, min(1.0, (training.steps - step) / decay_steps))
     return rate
-
-
-def _common_spacing(pairs: Sequence[Pair]) -> float:
-    if not pairs:
-        raise InputError("Training: expected at least one case with labels and an image, found none. Check --input.")
-    sizes = np.array([pair.spacing_mm for pair in pairs])
-    if np.ptp(sizes) > 0.01 * sizes.mean():
-        raise InputError(
-            f"Training: expected one isotropic voxel size, found {sizes.min():.3f} to {sizes.max():.3f} mm. "
-            "Run `pathosynth prepare --spacing-mm ...` first."
-        )
-    return round(float(sizes.mean()), 4)
-
-
-def _in_scheme(pair: Pair, scheme: LabelScheme, wanted: LabelScheme) -> Pair:
-    return Pair(pair.case, pair.subject, labels_for(pair.labels, scheme, wanted), pair.image, pair.spacing_mm)
 
 
 def _resume(out: Path, identity: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
