@@ -144,14 +144,15 @@ class Config(BaseConfig):
     @property
     def downsampling(self) -> int:
         """Voxels per cell of the latents, along each axis."""
-        return 4 if self.autoencoder.kind == "small" else 2 ** (len(self.autoencoder.channels) - 1)
+        levels = len(self.autoencoder.channels)
+        return 4 if self.autoencoder.kind == "small" else int(2 ** (levels - 1))
 
     @property
     def multiple(self) -> int:
         """What the voxels of each axis must be a multiple of."""
         if self.diffusion.kind == "small":
-            return self.downsampling * self.diffusion.factor * 2 ** (len(self.diffusion.multipliers) - 1)
-        return self.downsampling * 2 ** (len(self.diffusion.channels) - 1)
+            return int(self.downsampling * self.diffusion.factor * 2 ** (len(self.diffusion.multipliers) - 1))
+        return int(self.downsampling * 2 ** (len(self.diffusion.channels) - 1))
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "Config":

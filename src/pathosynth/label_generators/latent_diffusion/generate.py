@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from pathosynth.diffusion.guidance import guided
 from pathosynth.diffusion.objective import to_x0
 from pathosynth.diffusion.precision import use_bf16
 from pathosynth.diffusion.randomness import generator
-from pathosynth.diffusion.sample import Method, sample
+from pathosynth.diffusion.sample import sample
 from pathosynth.label_generators.latent_diffusion.conditions import encode, resolved, told
 from pathosynth.label_generators.latent_diffusion.config import Sampling
 from pathosynth.label_generators.latent_diffusion.maps import Deformation, on_grid
@@ -103,7 +103,7 @@ def _latents(model: Model, asked: Sequence[Mapping[str, float]], seeds: Sequence
             ),
             noise.to(device),
             schedule,
-            method=cast(Method, settings.method),
+            method=settings.method,
             steps=settings.steps,
             generators=[generator(seed, "sampler") for seed in seeds],
             clip=settings.bound,
@@ -238,7 +238,8 @@ def _scaled(model: Model, labels: np.ndarray, factor: float) -> np.ndarray:
     centre = (np.array(grid.shape) - 1) / 2 * grid.spacing_mm
     classes = model.scheme.indices(labels)
     larger = on_grid(classes, grid.spacing_mm, centre, grid, Deformation(np.eye(3) / factor, np.zeros(3), None, False))
-    return np.array([0, *model.scheme.values], dtype=np.uint16)[larger]
+    scaled: np.ndarray = np.array([0, *model.scheme.values], dtype=np.uint16)[larger]
+    return scaled
 
 
 def _measured(model: Model, labels: np.ndarray, asked: Mapping[str, float]) -> dict[str, float]:

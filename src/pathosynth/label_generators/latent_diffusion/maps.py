@@ -62,7 +62,8 @@ def tissue_centre_mm(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacin
     if not mask.any():
         raise InputError("Label map: expected labelled tissue, found none. Check the file and its --scheme.")
     ends = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {a})))[[0, -1]] for a in range(3)]
-    return np.array([end.mean() for end in ends]) * np.asarray(spacing_mm)
+    middle: np.ndarray = np.array([end.mean() for end in ends]) * np.asarray(spacing_mm)
+    return middle
 
 
 def on_grid(
@@ -93,16 +94,20 @@ def on_grid(
     if deformation is not IDENTITY:
         place = np.tensordot(deformation.matrix.astype(np.float32), place, axes=1)
         place += deformation.shift_mm.astype(np.float32)[:, None, None, None]
-    voxels = [np.rint((p + c) / e).astype(np.int32) for p, c, e in zip(place, centre_mm, spacing_mm, strict=True)]
+    # Half-way places all go one way, so that sub-voxels of the source's size meet each of its voxels once.
+    voxels = [
+        np.floor((p + c) / e + 0.5).astype(np.int32) for p, c, e in zip(place, centre_mm, spacing_mm, strict=True)
+    ]
     inside = np.logical_and.reduce([(v >= 0) & (v < n) for v, n in zip(voxels, classes.shape, strict=True)])
     clipped = [np.clip(v, 0, n - 1) for v, n in zip(voxels, classes.shape, strict=True)]
-    found = np.where(inside, classes[clipped[0], clipped[1], clipped[2]], 0)
+    found: np.ndarray = np.where(inside, classes[clipped[0], clipped[1], clipped[2]], 0)
     return _majority(found, splits)
 
 
 def mirrored(classes: np.ndarray, partners: np.ndarray) -> np.ndarray:
     """The map reflected left to right; `partners[class]` is the class on the other side."""
-    return np.ascontiguousarray(partners[classes][::-1])
+    reflected: np.ndarray = np.ascontiguousarray(partners[classes][::-1])
+    return reflected
 
 
 def partner_classes(scheme: LabelScheme) -> np.ndarray:
@@ -130,4 +135,5 @@ def _majority(fine: np.ndarray, splits: list[int]) -> np.ndarray:
     count = int(fine.max()) + 1
     votes = torch.zeros((len(blocks), count), dtype=torch.uint8)
     votes.scatter_add_(1, torch.from_numpy(blocks), torch.ones(blocks.shape, dtype=torch.uint8))
-    return votes.numpy().argmax(axis=1).reshape(i, j, k).astype(np.uint8)
+    majority: np.ndarray = votes.numpy().argmax(axis=1).reshape(i, j, k).astype(np.uint8)
+    return majority
