@@ -12,7 +12,7 @@ from pathosynth.data.labels import load_scheme
 from pathosynth.data.nifti import read_image, read_labels, write_image, write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.formats import bids, flat
-from pathosynth.runs.errors import InputError
+from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.stages.prepare import prepare, restore
 
 Maker = Callable[..., tuple[Volume, Volume]]
@@ -128,3 +128,28 @@ def test_real_brain_comes_back_to_the_bit(real_data: Path, tmp_path: Path) -> No
     back, original = (read_labels(c.labels, KCL8) for c in (restore(case, tmp_path / "back"), source))
     np.testing.assert_array_equal(back.array, original.array)
     np.testing.assert_array_equal(back.affine, original.affine)
+
+
+def test_labels_are_remapped_by_the_table_of_their_scheme(small_brain: Maker, tmp_path: Path) -> None:
+    full, coarse = load_scheme("synthsegfull"), load_scheme("kcl8")
+    rng = np.random.default_rng(3)
+    values = np.array([0, *full.values], dtype=np.uint16)
+    drawn = values[rng.integers(len(values), size=(12, 14, 10))]
+    write_labels(tmp_path / "in" / "sub-1_dseg.nii.gz", Volume(drawn, np.diag([1.0, 1.0, 1.0, 1.0])))
+    cases = flat.read(tmp_path / "in", flat.Config(scheme="synthsegfull"))
+    assert prepare(cases, tmp_path / "out", margin_mm=0, to_scheme="kcl8").counts()["done"] == 1
+    (case,) = read_cases(tmp_path / "out" / "cases.csv")
+    made = read_labels(case.labels, load_scheme(case.scheme)).array
+    assert (case.scheme, "seg-kcl8" in case.labels.name) == ("kcl8", True)
+    groups = ("ventricles", "cerebellum", "brainstem")  # both legends draw these alike
+    assert {group: int(coarse.mask(made, group).sum()) for group in groups} == {
+        group: int(full.mask(drawn, group).sum()) for group in groups
+    }
+    assert prepare(cases, tmp_path / "same", to_scheme="synthsegfull").counts()["done"] == 1
+    assert read_cases(tmp_path / "same" / "cases.csv")[0].scheme == "synthsegfull"
+
+
+def test_a_scheme_without_a_table_is_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'kcl8' has tables to feta, fetal4"):
+        prepare(flat.read(folder, flat.Config(scheme="kcl8")), tmp_path / "out", to_scheme="synthseg")
+    assert not (tmp_path / "out").exists()

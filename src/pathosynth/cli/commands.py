@@ -67,12 +67,15 @@ def prepare(
     ] = None,
     margin_mm: Annotated[float, typer.Option("--margin-mm", help="Space kept around the labels.")] = 5.0,
     multiple: Annotated[int, typer.Option("--multiple", help="Round voxels per axis up to a multiple.")] = 1,
+    to_scheme: Annotated[
+        str, typer.Option("--to-scheme", help="Remap the labels to this scheme, by the table of their own.")
+    ] = "",
 ) -> None:
     """Bring a data set onto one isotropic grid per case, at the real voxel size, one intensity scale per volume."""
     from pathosynth.runs.config import build_config, parse_settings
     from pathosynth.stages import inputs, prepare
 
-    values = {"spacing_mm": spacing_mm, "margin_mm": margin_mm, "multiple": multiple}
+    values = {"spacing_mm": spacing_mm, "margin_mm": margin_mm, "multiple": multiple, "to_scheme": to_scheme}
     preparation = build_config(prepare.Preparation, values, "prepare")
     found = inputs.read_input(source, scheme, layout, parse_settings(settings))
     run_plan(prepare.plan(found, preparation, run_options(common)), common)

@@ -18,11 +18,14 @@ from pathosynth.data.volume import Volume
 from pathosynth.formats import FORMATS
 from pathosynth.formats.flat import VOLUME_SUFFIXES
 from pathosynth.image_generators import IMAGE_GENERATORS
+from pathosynth.label_generators import LABEL_GENERATORS
 from pathosynth.pathologies import PATHOLOGIES
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import read_record
+from pathosynth.stages import wishes
 from pathosynth.stages.inputs import TABLE
-from pathosynth.stages.models import find_model, first_line, shipped_models
+from pathosynth.stages.label_models import conditions
+from pathosynth.stages.models import find_any_model, first_line, shipped_models
 from pathosynth.stages.recipes import read_recipe, recipe_names
 
 Rows = list[dict[str, Any]]
@@ -46,8 +49,12 @@ def _models() -> Rows:
 
 
 def _model_row(name: str, folder: Path) -> dict[str, Any]:
-    card = find_model(name).card
-    about = f"{card['generator']}, scheme {card['scheme']['name']}, {card['spacing_mm']} mm"
+    found = find_any_model(name)
+    card, edges = found.card, found.card["spacing_mm"]
+    spacing = " x ".join(f"{edge:g}" for edge in edges) if isinstance(edges, list) else f"{edges:g}"
+    about = f"{found.generator}, scheme {card['scheme']['name']}, {spacing} mm"
+    if found.generator in LABEL_GENERATORS:
+        about += f"; makes label maps by {wishes.told(conditions(found))}"
     return {"name": name, "about": about, "folder": str(folder)}
 
 
@@ -74,7 +81,8 @@ def _formats() -> Rows:
 
 
 def _generators() -> Rows:
-    return [{"name": name, "about": first_line(name)} for name in IMAGE_GENERATORS]
+    made = {"images": IMAGE_GENERATORS, "label maps": LABEL_GENERATORS}
+    return [{"name": name, "makes": what, "about": first_line(name)} for what, table in made.items() for name in table]
 
 
 KINDS: dict[str, Callable[[], Rows]] = {
@@ -98,8 +106,10 @@ def described(path: Path, scheme: str = "") -> dict[str, Any]:
     Raises:
         InputError: there is nothing there that is understood.
     """
+    if str(path) in shipped_models():
+        return _model(str(path))
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder. Check the path.")
+        raise InputError(f"{path}: no such file or folder, and no model of that name ships. Check the path.")
     if path.is_dir():
         return _folder(path)
     if path.suffix == ".csv":
@@ -113,8 +123,7 @@ def described(path: Path, scheme: str = "") -> dict[str, Any]:
 
 def _folder(path: Path) -> dict[str, Any]:
     if (path / "config.json").is_file():
-        found = find_model(str(path))
-        return {"kind": "model", "path": str(path), "identity": found.identity, **found.card}
+        return _model(str(path))
     facts: dict[str, Any] = {}
     record = read_record(path)
     if record is not None:
@@ -128,6 +137,19 @@ def _folder(path: Path) -> dict[str, Any]:
             f"{path}: expected a folder with config.json (a model), run.json or cases.csv, found none of them."
         )
     return {"kind": "run", "path": str(path), **facts}
+
+
+def _model(name_or_folder: str) -> dict[str, Any]:
+    """Everything ``config.json`` says; of a label model, the conditions with their units too."""
+    found = find_any_model(name_or_folder)
+    about = {"kind": "model", "path": str(found.folder), "identity": found.identity, **found.card}
+    if found.generator not in LABEL_GENERATORS:
+        return about
+    ranges = {
+        name: {"low": range_.low, "high": range_.high, "unit": range_.unit}
+        for name, range_ in conditions(found).items()
+    }
+    return {**about, "kind": "label model", "conditions": ranges}
 
 
 def _table(cases: list[Case]) -> dict[str, Any]:

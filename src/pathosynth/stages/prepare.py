@@ -12,12 +12,12 @@ import pydantic
 from pathosynth.data.canonical import Canonical, from_canonical, plan_grid, to_canonical
 from pathosynth.data.cases import Case
 from pathosynth.data.intensity import robust_scale, undo_scale
-from pathosynth.data.labels import load_scheme
+from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels, write_image, write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.formats import bids
 from pathosynth.runs.config import Config
-from pathosynth.runs.errors import InputError
+from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import Options, Plan, Result, execute
@@ -38,6 +38,8 @@ class Preparation(Config):
     """Space kept around the labels, in mm."""
     multiple: int = pydantic.Field(default=1, ge=1, le=64)
     """Round the number of voxels per axis up to a multiple of this."""
+    to_scheme: str = ""
+    """Scheme the labels are remapped to, by the explicit table of their own scheme; empty keeps them."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def plan(cases: Sequence[Case], settings: Preparation, options: Options) -> Plan
 
     Raises:
         InputError: two cases would get the same BIDS subject name.
+        ConfigError: a case's scheme has no table to the wanted one.
     """
+    for name in {case.scheme for case in cases}:
+        remapping(load_scheme(name), settings.to_scheme)
     labels = [bids.subject_label(case.case).lower() for case in cases]
     doubled = [case.case for case, label in zip(cases, labels, strict=True) if labels.count(label) > 1]
     if doubled:
@@ -80,7 +85,13 @@ def plan(cases: Sequence[Case], settings: Preparation, options: Options) -> Plan
 
 
 def prepare(
-    cases: Sequence[Case], out: Path, *, spacing_mm: float | None = None, margin_mm: float = 5.0, multiple: int = 1
+    cases: Sequence[Case],
+    out: Path,
+    *,
+    spacing_mm: float | None = None,
+    margin_mm: float = 5.0,
+    multiple: int = 1,
+    to_scheme: str = "",
 ) -> RunRecord:
     """Bring cases through the input gate onto isotropic RAS grids and write them as a BIDS derivative folder.
 
@@ -90,21 +101,26 @@ def prepare(
         spacing_mm: voxel edge; None keeps each case's real voxel size.
         margin_mm: space kept around the labels.
         multiple: round the number of voxels per axis up to a multiple of this.
+        to_scheme: scheme the labels are remapped to; empty keeps them.
 
     Returns:
         The run record, which names every case that failed and why; the others go on.
     """
-    settings = Preparation(spacing_mm=spacing_mm, margin_mm=margin_mm, multiple=multiple)
+    settings = Preparation(spacing_mm=spacing_mm, margin_mm=margin_mm, multiple=multiple, to_scheme=to_scheme)
     options = Options(out=Path(out))
     return execute(plan(cases, settings, options), options)
 
 
 def prepare_case(item: Item, *, settings: Preparation, out: Path) -> Result:
     """Read, bring to the canonical grid and write one case."""
-    case, scheme = item.row, load_scheme(item.row.scheme)
+    case, own = item.row, load_scheme(item.row.scheme)
     if case.labels is None:
         raise InputError(f"Case '{case.case}' has no label map. Add it to the case table.")
-    original = read_labels(case.labels, scheme)
+    original = read_labels(case.labels, own)
+    table = remapping(own, settings.to_scheme)
+    if table is not None:
+        original = original.with_array(remap_labels(original.array, table, others="error"))
+    scheme = load_scheme(case.scheme if table is None else settings.to_scheme)
     images = {contrast: read_image(path) for contrast, path in case.images.items()}
     for contrast, image in images.items():
         check_same_grid(original, image, f"case '{case.case}': {case.labels} and {case.images[contrast]}")
@@ -119,9 +135,27 @@ def prepare_case(item: Item, *, settings: Preparation, out: Path) -> Result:
         bids.write_sidecar(paths[contrast], {"Origin": case.origin, **facts})
     made = {name: paths[name].relative_to(out.absolute()).as_posix() for name in ("labels", *images)}
     row = case.model_dump(mode="json") | {"labels": made.pop("labels"), "images": made, "displacement": None}
+    row["scheme"] = case.scheme if table is None else settings.to_scheme
     files = [row["labels"], *made.values()]
     sidecars = [name.removesuffix(".nii.gz") + ".json" for name in files]
     return Result("done", facts={"row": row, "spacing_mm": grid.spacing_mm, "files": sorted([*files, *sidecars])})
+
+
+def remapping(scheme: LabelScheme, to_scheme: str) -> dict[int, int] | None:
+    """Old value to new value; None where the labels stay as they are.
+
+    Raises:
+        ConfigError: there is no such scheme, or no table to it.
+    """
+    if not to_scheme or load_scheme(to_scheme).name == scheme.name:
+        return None
+    name = load_scheme(to_scheme).name
+    if name not in scheme.to:
+        raise ConfigError(
+            f"--to-scheme {to_scheme}: scheme '{scheme.name}' has tables to {', '.join(scheme.to) or 'no other'}. "
+            f"Choose one of them, or add a table [to.{name}] to {scheme.path or 'the scheme'}."
+        )
+    return scheme.to[name]
 
 
 def restore(case: Case, out: Path) -> Case:

@@ -112,11 +112,7 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
     from pathosynth.diffusion import distributed  # brings torch in
 
     config = training.config()
-    of_labels = training.generator in LABEL_GENERATORS
-    used = [case for case in cases if case.labels and (of_labels or config.contrast in case.images)]
-    scheme = inputs.one_scheme(used or cases)
-    pairs = [] if of_labels else [read_pair(case, scheme, config.contrast) for case in used]
-    brains = [read_labelled(case, scheme) for case in used] if of_labels else []
+    examples, scheme, used = _read(cases, training, config)
     if options.overwrite:
         shutil.rmtree(options.out / CHECKPOINTS, ignore_errors=True)
     elif not training.resume and (options.out / CHECKPOINTS).is_dir():
@@ -141,16 +137,27 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
             return bool(agreed.name)
 
         steps = load_generator(training.generator).train(
-            brains if of_labels else pairs, scheme, config, options.out, seed=options.seed, rank=rank,
+            examples, scheme, config, options.out, seed=options.seed, rank=rank,
             checkpoint_every=training.checkpoint_every, stop=stop,
         )  # fmt: skip
         reached = _follow(steps, config.total_steps, options.out if rank.is_writer else None, agreed, notice)
     distributed.teardown()
     if record is not None and reached:
-        if pairs:
-            _write_bands(options.out, pairs, scheme)
+        if training.generator not in LABEL_GENERATORS:
+            _write_bands(options.out, examples, scheme)
         record.complete(subjects=sorted({case.subject for case in used}))
     return reached
+
+
+def _read(cases: Sequence[Case], training: Training, config: Any) -> tuple[list[Any], LabelScheme, list[Case]]:
+    """What the generator learns from, its legend, and the cases it comes from."""
+    if training.generator in LABEL_GENERATORS:
+        used = [case for case in cases if case.labels is not None]
+        scheme = inputs.one_scheme(used or cases)
+        return [read_labelled(case, scheme) for case in used], scheme, used
+    used = [case for case in cases if case.labels is not None and config.contrast in case.images]
+    scheme = inputs.one_scheme(used or cases)
+    return [read_pair(case, scheme, config.contrast) for case in used], scheme, used
 
 
 def read_pair(case: Case, scheme: LabelScheme, contrast: str) -> Pair:
