@@ -6,7 +6,7 @@ A check is a module with `Config` and `check(case, config) -> Finding`. A NaN, c
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from pathosynth.checks import geometry, intensity, islands, slice_steps
+from pathosynth.checks import copies, geometry, intensity, islands, slice_steps
 from pathosynth.data.findings import CheckInput, Finding
 from pathosynth.runs.config import Config
 from pathosynth.runs.errors import ConfigError
@@ -16,6 +16,7 @@ CHECKS: dict[str, ModuleType] = {
     "islands": islands,
     "slice_steps": slice_steps,
     "intensity": intensity,
+    "copies": copies,
 }
 """Name to module, in the order they run."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pathosynth.data.copy_reference import CopyReference
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 
@@ -23,6 +24,7 @@ class CheckInput:
         spacing_mm: voxel edge lengths.
         source_labels: labels of the case these were made from, any grid of the same spacing; None where unknown.
         bands: per-tissue intensity bands learnt from training cases; None where the model has none.
+        training_cases: fingerprints of the model's training cases; None where the model has none.
     """
 
     image: np.ndarray | None
@@ -31,6 +33,7 @@ class CheckInput:
     spacing_mm: Spacing
     source_labels: np.ndarray | None = None
     bands: Bands | None = None
+    training_cases: CopyReference | None = None
 
     def unusable(self, *, image: bool, labels: bool) -> str:
         """Why this case cannot be judged at all, or "" where it can.
