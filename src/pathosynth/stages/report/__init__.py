@@ -11,13 +11,15 @@ from typing import Any
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError
 from pathosynth.stages.batch import Options, Plan
-from pathosynth.stages.report import control, histogram, violins
+from pathosynth.stages.report import asked, control, gallery, histogram, violins
 from pathosynth.stages.report.source import parse_sources
 
 FIGURES: dict[str, ModuleType] = {
     "histogram": histogram,
     "control": control,
+    "gallery": gallery,
     "violins": violins,
+    "asked": asked,
 }
 """Name to module."""
 

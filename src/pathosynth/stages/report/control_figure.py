@@ -28,6 +28,10 @@ LINEAR_MM3 = 100.0
 """Volume of loose tissue up to which its axis is linear; above it is logarithmic."""
 
 
+DODGE = 0.012
+"""Units of c between lines that would hide each other."""
+
+
 def draw(found: Numbers) -> Figure:
     """Four panels over the requested c, one line per strength of guidance.
 
@@ -43,10 +47,14 @@ def draw(found: Numbers) -> Figure:
         look = {"color": color, "marker": MARKERS[number % len(MARKERS)]}
         _band(ratio, strength["points"], RATIO, look)
         _band(volume, strength["points"], "ventricle_ml", look)
-        _line(passed, strength["points"], lambda point: 100 * point["passed"], look)
-        _line(stray, strength["points"], lambda point: (point["stray_mm3"] or {}).get("median", np.nan), look)
+        aside = DODGE * (number - (len(colors) - 1) / 2)
+        _line(passed, strength["points"], lambda point: 100 * point["passed"], look, aside)
+        _line(stray, strength["points"], lambda point: (point["stray_mm3"] or {}).get("median", np.nan), look, aside)
     requested = np.array(sorted({point["c"] for strength in found["guidance"] for point in strength["points"]}))
     ratio.plot(requested, low + requested * (high - low), color=INK, lw=0.9, ls=(0, (4, 2)), zorder=1)
+    stray.axhline(found["stray_limit_mm3"], color=INK, lw=0.7, ls=(0, (1, 2)))
+    stray.text(1, found["stray_limit_mm3"], "limit of the check ", fontsize=SMALL, color=INK, ha="right", va="bottom",
+               transform=stray.get_yaxis_transform())  # fmt: skip
     _references(passed, stray, found["references"])
     for ax in panels.ravel():
         ax.axvspan(0, 1, color=SHADE, lw=0, zorder=0)
@@ -70,8 +78,12 @@ def _band(ax: Axes, points: list[Numbers], name: str, look: Mapping[str, Any]) -
     ax.plot(c, mean, ms=3, lw=1.1, mew=0, **look)
 
 
-def _line(ax: Axes, points: list[Numbers], value: Callable[[Numbers], float], look: Mapping[str, Any]) -> None:
-    ax.plot([point["c"] for point in points], [value(point) for point in points], ms=3, lw=1.1, mew=0, **look)
+def _line(
+    ax: Axes, points: list[Numbers], value: Callable[[Numbers], float], look: Mapping[str, Any], aside: float
+) -> None:
+    """One value per point, moved aside by so many units of c so that equal values of several lines stay visible."""
+    c = [point["c"] + aside for point in points]
+    ax.plot(c, [value(point) for point in points], ms=3, lw=0.9, mew=0, alpha=0.9, **look)
 
 
 def _references(passed: Axes, stray: Axes, references: Mapping[str, Numbers]) -> None:

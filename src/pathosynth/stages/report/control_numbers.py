@@ -12,7 +12,9 @@ from pathosynth.stages.report.errors import errors
 Rows = Sequence[Mapping[str, Any]]
 
 
-def summary(rows: Rows, references: Rows, trained: tuple[float, float], *, failed: int) -> dict[str, Any]:
+def summary(
+    rows: Rows, references: Rows, trained: tuple[float, float], *, failed: int, stray_limit_mm3: float
+) -> dict[str, Any]:
     """All numbers of the figure.
 
     Args:
@@ -20,6 +22,7 @@ def summary(rows: Rows, references: Rows, trained: tuple[float, float], *, faile
         references: one for each real map.
         trained: ratio at c = 0 and at c = 1.
         failed: maps or cases of which nothing could be measured.
+        stray_limit_mm3: volume of islands, holes and loose parts above which a map fails its check.
 
     Returns:
         ``guidance``: a list with, per G, Spearman's correlation of c with ratio and volume, errors inside and beyond
@@ -32,6 +35,7 @@ def summary(rows: Rows, references: Rows, trained: tuple[float, float], *, faile
         "maps": len(rows),
         "failed": failed,
         "trained_ratio": list(trained),
+        "stray_limit_mm3": stray_limit_mm3,
         "guidance": [_strength([row for row in rows if row["guidance"] == g]) for g in strengths],
         "references": {name: _quality([row for row in references if row["set"] == name]) for name in sets},
     }

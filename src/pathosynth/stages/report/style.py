@@ -29,9 +29,9 @@ OUTLINE = "#e6007e"
 """Of the ventricles, on labels and on images alike."""
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of a size in inches that gives its parts their room."""
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+def new_figure(height: float, width: float = WIDTH, *, arranged: bool = True) -> Figure:
+    """An empty figure of a size in inches; arranged, every part gets the room it needs."""
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained" if arranged else None)
     FigureCanvasAgg(figure)
     return figure
 

@@ -1,0 +1,139 @@
+"""Three planes of a head on white paper: labels in their colours or an image, with the ventricles' outline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
+
+from pathosynth.data.intensity import robust_scale
+from pathosynth.data.labels import LabelScheme
+from pathosynth.data.volume import Volume
+from pathosynth.stages.report.style import INK, OUTLINE, SMALL
+
+PLANES = {"sagittal": (1, 2), "coronal": (0, 2), "axial": (0, 1)}
+"""Name to the array axes shown to the right and upwards, in the order of the axis they are cut across."""
+
+MARGIN_MM = 4.0
+MOST_LABELS = 24
+"""Schemes with more colours get no legend; it would be longer than the picture."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is drawn of one case, in RAS orientation.
+
+    Attributes:
+        labels: integer map.
+        scheme: its legend.
+        image: same grid; None where there is none.
+    """
+
+    labels: Volume
+    scheme: LabelScheme
+    image: Volume | None = None
+
+    @property
+    def cut(self) -> tuple[int, int, int]:
+        """Voxel of the planes that show most of the ventricles (of the head without any), the sagittal one on the left.
+
+        The left half only, so that a row does not change sides from one case to the next.
+        """
+        mask = self.ventricles if self.ventricles.any() else self.labels.array > 0
+        middle = int(np.argwhere(self.labels.array > 0)[:, 0].mean()) if mask.any() else self.labels.shape[0] // 2
+        left = mask[: middle + 1]
+        areas = [(left if left.any() else mask).sum(axis=(1, 2)), mask.sum(axis=(0, 2)), mask.sum(axis=(0, 1))]
+        i, j, k = (int(np.argmax(area)) for area in areas)
+        return i, j, k
+
+    @property
+    def ventricles(self) -> np.ndarray:
+        """Mask of the ventricles; empty where the scheme has no such group."""
+        if not self.scheme.has("ventricles"):
+            return np.zeros(self.labels.shape, bool)
+        return self.scheme.mask(self.labels.array, "ventricles")
+
+
+def extent_mm(heads: Sequence[Head]) -> tuple[float, float, float]:
+    """Size along each axis of a box that holds any of the heads, with a margin."""
+    sizes = [_size_mm(head.labels) for head in heads]
+    x, y, z = (float(edge) + 2 * MARGIN_MM for edge in np.max(sizes, axis=0))
+    return x, y, z
+
+
+def draw_planes(axes: Sequence[Axes], head: Head, box_mm: tuple[float, float, float], *, image: bool) -> None:
+    """Draw one head into three panels.
+
+    Args:
+        axes: sagittal, coronal, axial.
+        head: what is drawn.
+        box_mm: size of what is shown along each axis, about the middle of the head.
+        image: the image instead of the labels' colours.
+    """
+    filled = _windowed(head) if image else head.scheme.indices(head.labels.array)
+    for axis, (ax, (across, up)) in enumerate(zip(axes, PLANES.values(), strict=True)):
+        place = head.cut[axis]
+        _fill(ax, np.take(filled, place, axis).T, head.scheme, image)
+        outline = np.take(head.ventricles, place, axis).T
+        if outline.any():
+            ax.contour(outline, levels=[0.5], colors=[OUTLINE], linewidths=0.8)
+        _frame(ax, head.labels, (across, up), box_mm)
+
+
+def legend_patches(heads: Sequence[Head]) -> list[Patch]:
+    """Colours with their names, both sides as one where they look the same; none where there are too many."""
+    named: dict[str, str] = {}
+    for scheme in {head.scheme.name: head.scheme for head in heads}.values():
+        for label in scheme.labels:
+            name = label.name.removeprefix("left_").removeprefix("right_").replace("_", " ")
+            named[name if named.get(name, label.color) == label.color else label.name.replace("_", " ")] = label.color
+    return [Patch(color=color, label=name) for name, color in named.items()] if len(named) <= MOST_LABELS else []
+
+
+def scale_bar(ax: Axes, labels: Volume, box_mm: tuple[float, float, float]) -> None:
+    """A bar of a round length in the lower corner of a sagittal panel."""
+    length = 50 if box_mm[1] > 120 else 20
+    voxels = length / labels.spacing_mm[1]
+    low, bottom = ax.get_xlim()[0], ax.get_ylim()[0]
+    ax.plot([low + 1, low + 1 + voxels], [bottom + 1] * 2, color=INK, lw=1.4, solid_capstyle="butt", clip_on=False)
+    ax.text(low + 1 + voxels / 2, bottom, f"{length} mm", fontsize=SMALL - 1, color=INK, ha="center", va="top")
+
+
+def _size_mm(labels: Volume) -> np.ndarray:
+    where = np.argwhere(labels.array > 0)
+    if not len(where):
+        return np.array(labels.shape) * labels.spacing_mm
+    return np.asarray((np.ptp(where, axis=0) + 1) * labels.spacing_mm)
+
+
+def _windowed(head: Head) -> np.ndarray:
+    """The image by the intensity rule; what lies outside the labels stays."""
+    if head.image is None:
+        raise ValueError("expected an image to draw")
+    scaled, _, _ = robust_scale(head.image.array, head.labels.array > 0)
+    return scaled
+
+
+def _fill(ax: Axes, plane: np.ndarray, scheme: LabelScheme, image: bool) -> None:
+    if image:
+        ax.imshow(plane, origin="lower", cmap="gray", vmin=0, vmax=1, interpolation="bilinear")
+        return
+    colors = [scheme[value].color for value in scheme.values]
+    palette = ListedColormap(["white", *colors])
+    ax.imshow(plane, origin="lower", cmap=palette, vmin=0, vmax=len(colors), interpolation="nearest")
+
+
+def _frame(ax: Axes, labels: Volume, shown: tuple[int, int], box_mm: tuple[float, float, float]) -> None:
+    """Show a box about the middle of the head in true proportions, the patient's left on the right."""
+    across, up = shown
+    where = np.argwhere(labels.array > 0)
+    middle = (where.min(axis=0) + where.max(axis=0)) / 2 if len(where) else np.array(labels.shape) / 2
+    half = [box_mm[axis] / labels.spacing_mm[axis] / 2 for axis in range(3)]
+    ax.set_xlim(middle[across] - half[across], middle[across] + half[across])
+    ax.set_ylim(middle[up] - half[up], middle[up] + half[up])
+    ax.set_aspect(labels.spacing_mm[up] / labels.spacing_mm[across])
+    if across == 0:
+        ax.invert_xaxis()
+    ax.set_axis_off()
