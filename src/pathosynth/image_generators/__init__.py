@@ -13,6 +13,7 @@ IMAGE_GENERATORS: dict[str, str] = {
     "carried": "pathosynth.image_generators.carried",
     "gaussian_mixture": "pathosynth.image_generators.gaussian_mixture",
     "pixel_diffusion": "pathosynth.image_generators.pixel_diffusion",
+    "spade_latent_diffusion": "pathosynth.image_generators.spade_latent_diffusion",
 }
 """Name to module path."""
 

@@ -30,6 +30,9 @@ Network = TypeVar("Network", bound=nn.Module)
 Shape = Sequence[int]
 Stamp = tuple[object, ...]
 
+REFERENCE_VOXELS = 100_000
+"""Labelled voxels that count as size 0 on the logarithmic scale."""
+
 
 class LabelMaps:
     """The label maps of a batch, one per sample, with what layers have made of them.
@@ -80,6 +83,20 @@ class LabelMaps:
             with torch.inference_mode(False), torch.no_grad():
                 fine = self._resized(tuple(n * cells for n in shape))
                 self._pooled[key] = space_to_depth(fine, cells) if cells > 1 else fine
+        return self._pooled[key]
+
+    def places(self, shape: Shape, octaves: int) -> Tensor:
+        """Where each voxel of a layer of `shape` lies in the head, as the labels tell it.
+
+        Returns:
+            (B, 4 + 6 octaves, I', J', K'): position in the labels' bounding box, -1 to 1 along each axis, its sines and
+            cosines, and the logarithm of the labelled volume; 0 where labels are not told. The first channel of the
+            labels is background.
+        """
+        key = (tuple(shape), -octaves - 1)
+        if key not in self._pooled:
+            with torch.inference_mode(False), torch.no_grad():
+                self._pooled[key] = torch.stack([_places(one, tuple(shape), octaves) for one in self.one_hot])
         return self._pooled[key]
 
     def keep(self, layer: nn.Module, make: Callable[[], Made]) -> Made:
@@ -153,6 +170,23 @@ def recomputed(block: Callable[..., Tensor], *inputs: object) -> Tensor:
         return block(*inputs)
     out: Tensor = checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
     return out
+
+
+def _places(one_hot: Tensor, shape: tuple[int, ...], octaves: int) -> Tensor:
+    """`LabelMaps.places` of one sample, (4 + 6 octaves, I', J', K')."""
+    inside = one_hot[1:].sum(dim=0) > 0.5
+    if not bool(inside.any()):
+        return one_hot.new_zeros((4 + 6 * octaves, *shape))
+    axes = []
+    for axis, n in enumerate(shape):
+        hit = inside.amax(dim=tuple({0, 1, 2} - {axis})).nonzero()
+        low, high = hit[0].float(), hit[-1].float()
+        cells = (torch.arange(n, device=one_hot.device) + 0.5) * (inside.shape[axis] / n) - 0.5
+        axes.append((cells - (low + high) / 2) / ((high - low) / 2).clamp(min=1))
+    place = torch.stack(torch.meshgrid(*axes, indexing="ij")).to(one_hot.dtype)
+    angles = [torch.pi * 2.0**octave * place for octave in range(octaves)]
+    size = torch.log(inside.sum() / REFERENCE_VOXELS).expand(1, *shape)
+    return torch.cat([place, *(wave for angle in angles for wave in (angle.sin(), angle.cos())), size])
 
 
 def _stamp(layer: nn.Module, device: str) -> Stamp:

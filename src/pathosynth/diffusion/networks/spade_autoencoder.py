@@ -36,7 +36,7 @@ class SpadeAutoencoder(nn.Module):
         blocks: residual blocks per level, each way.
         hidden: channels inside each label modulation.
         head_width: channels at full resolution.
-        spade: whether labels modulate the decoder; without, only its full-resolution head sees them not at all.
+        spade: whether the decoder is told the labels; without, it is a plain decoder.
         checkpointing: compute the insides of decoder blocks again on the way back.
     """
 
@@ -81,11 +81,9 @@ class SpadeAutoencoder(nn.Module):
 
     def receptive_voxels(self) -> int:
         """How far, in voxels of the image, a latent or label reaches into the decoded image, at most."""
-        blocks = len(self.decode_quarter)
-        modulation = 2 if self.spade else 0  # two convolutions, before the second of a block
-        quarter = 1 + 2 * blocks + modulation
-        half = 2 * blocks + modulation + 1
-        return 4 * quarter + 2 * (half + 1) + 2
+        # Labels enter a block two convolutions before its last one, so they reach no further than features do.
+        reach = 2 * len(self.decode_quarter) + 1
+        return 4 * reach + 2 * reach + 2
 
     def encode(self, image: Tensor) -> Coded:
         """(B, 1, I, J, K) in [-1, 1], sides multiples of 4 -> mean and sigma of the latents."""

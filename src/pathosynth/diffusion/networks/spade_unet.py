@@ -1,9 +1,9 @@
 """The small latent U-Net: noisy latents and label maps to a prediction, with SPADE in every block.
 
 The trunk works on blocks of 2^3 latents (`space_to_depth`), 8 voxels of the image to a side. Labels reach it as shares
-per latent cell, eight cells to a position, so that a structure thinner than a trunk voxel is still told apart; all that
-depends on the labels alone is kept per label map. A thin head at the resolution of the latents removes the block
-pattern of the trunk.
+per latent cell, eight cells to a position, so that a structure thinner than a trunk voxel is still told apart, and tell
+it where in the head it is; all that depends on the labels alone is kept per label map. A thin head at the resolution of
+the latents removes the block pattern of the trunk.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from torch import Tensor, nn
 
 from pathosynth.diffusion.networks.blocks import ChannelNorm, depth_to_space, space_to_depth, time_features
+from pathosynth.diffusion.networks.latent_unet import Attention
 from pathosynth.diffusion.networks.spade import LabelMaps, recomputed
 from pathosynth.diffusion.networks.spade_blocks import LabelModulation, SpadeResidualBlock
 
@@ -35,6 +36,7 @@ class SpadeUNet(nn.Module):
     """
 
     FACTOR = 2
+    OCTAVES = 3
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class SpadeUNet(nn.Module):
         self.contrast = nn.Embedding(contrasts + 1, embedding) if contrasts else None
         self.stem = nn.Conv3d(cells * latent_channels, width, 3, padding=1)
         self.label_stem = LabelModulation(label_channels, width, hidden, self.FACTOR)
+        self.place_stem = nn.Conv3d(4 + 6 * self.OCTAVES, width, 1, bias=False)
 
         def block(inputs: int, outputs: int) -> SpadeResidualBlock:
             labels = LabelModulation(label_channels, outputs, hidden, self.FACTOR)
@@ -65,6 +68,7 @@ class SpadeUNet(nn.Module):
 
         self.down = nn.ModuleList(nn.ModuleList(block(w, w) for _ in range(blocks)) for w in widths)
         self.shrink = nn.ModuleList(nn.Conv3d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.attention = Attention(widths[-1])
         self.grow = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
             nn.ModuleList(block(2 * w if n == 0 else w, w) for n in range(blocks)) for w in widths[:-1]
@@ -93,13 +97,15 @@ class SpadeUNet(nn.Module):
         embedding = F.silu(embedding)
         h = self.stem(space_to_depth(x_t, self.FACTOR))
         scale, shift = self.label_stem(maps, h.shape[2:])
-        h = h * (1 + scale) + shift
+        place = maps.keep(self.place_stem, lambda: self.place_stem(maps.places(h.shape[2:], self.OCTAVES)))
+        h = h * (1 + scale) + shift + place
         skips = []
         for level, blocks in enumerate(self.down):
             h = self._through(blocks, h, maps, embedding)
             if level < len(self.shrink):
                 skips.append(h)
                 h = self.shrink[level](h)
+        h = self.attention(h)
         for level in reversed(range(len(self.shrink))):
             h = torch.cat([self.grow[level](h), skips.pop()], dim=1)
             h = self._through(self.up[level], h, maps, embedding)

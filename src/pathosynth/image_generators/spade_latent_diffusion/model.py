@@ -1,0 +1,200 @@
+"""The model folder: weights (safetensors, EMA), ``config.json``, model card. No pickle on any path."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from pathosynth.data.labels import LabelScheme
+from pathosynth.data.volume import Spacing
+from pathosynth.diffusion.latents import LatentScale
+from pathosynth.diffusion.networks.spade_autoencoder import SpadeAutoencoder
+from pathosynth.diffusion.networks.spade_monai import MonaiSpadeAutoencoder, MonaiSpadeUNet
+from pathosynth.diffusion.networks.spade_unet import SpadeUNet
+from pathosynth.diffusion.precision import channels_last, use_bf16
+from pathosynth.diffusion.schedule import Schedule, cosine, rectified_flow, scaled_linear
+from pathosynth.image_generators.model_grid import INTENSITY_RULE
+from pathosynth.image_generators.spade_latent_diffusion.card import model_card
+from pathosynth.image_generators.spade_latent_diffusion.config import Config
+from pathosynth.runs.config import build_config
+from pathosynth.runs.errors import ConfigError, ModelError
+from pathosynth.runs.files import json_text, write_bytes, write_text
+
+FORMAT_VERSION = 1
+GENERATOR = "spade_latent_diffusion"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained generator.
+
+    Attributes:
+        autoencoder, diffusion: in evaluation mode, on `device`.
+        config: settings.
+        scheme: legend of the labels it understands.
+        spacing_mm: voxel edge lengths it was trained at.
+        scale: of the latents.
+        device: torch device it runs on.
+        facts: training data, steps, seed.
+    """
+
+    autoencoder: SpadeAutoencoder | MonaiSpadeAutoencoder
+    diffusion: nn.Module
+    config: Config
+    scheme: LabelScheme
+    spacing_mm: Spacing
+    scale: LatentScale
+    device: torch.device
+    facts: dict[str, Any]
+
+
+def build_autoencoder(config: Config, scheme: LabelScheme) -> SpadeAutoencoder | MonaiSpadeAutoencoder:
+    """An autoencoder with fresh weights for this scheme."""
+    size, labels = config.autoencoder, len(scheme.values) + 1
+    if size.kind == "monai":
+        return MonaiSpadeAutoencoder(
+            label_channels=labels,
+            channels=size.channels,
+            latent_channels=size.latent_channels,
+            blocks=size.blocks,
+            hidden=size.hidden,
+            checkpointing=size.checkpointing,
+        )
+    return SpadeAutoencoder(
+        label_channels=labels,
+        latent_channels=size.latent_channels,
+        width=size.channels[0],
+        blocks=size.blocks,
+        hidden=size.hidden,
+        head_width=size.head_width,
+        spade=size.spade,
+        checkpointing=size.checkpointing,
+    )
+
+
+def build_diffusion(config: Config, scheme: LabelScheme) -> SpadeUNet | MonaiSpadeUNet:
+    """A diffusion network with fresh weights for this scheme."""
+    size, labels, several = config.diffusion, len(scheme.values) + 1, len(config.contrasts)
+    contrasts = several if several > 1 else 0
+    if size.kind == "monai":
+        return MonaiSpadeUNet(
+            label_channels=labels,
+            latent_channels=config.autoencoder.latent_channels,
+            channels=size.channels,
+            blocks=size.blocks,
+            hidden=size.hidden,
+            contrasts=contrasts,
+            steps=size.schedule_steps,
+            checkpointing=size.checkpointing,
+        )
+    return SpadeUNet(
+        latent_channels=config.autoencoder.latent_channels,
+        label_channels=labels,
+        contrasts=contrasts,
+        width=size.width,
+        multipliers=size.multipliers,
+        blocks=size.blocks,
+        hidden=size.hidden,
+        head_width=size.head_width,
+        checkpointing=size.checkpointing,
+    )
+
+
+def build_schedule(config: Config) -> Schedule:
+    """The noise schedule the settings name."""
+    if config.diffusion.schedule == "cosine":
+        return cosine(steps=config.diffusion.schedule_steps)
+    if config.diffusion.schedule == "scaled_linear":
+        return scaled_linear(*config.diffusion.beta, steps=config.diffusion.schedule_steps)
+    return rectified_flow()
+
+
+def save_model(
+    folder: Path,
+    weights: dict[str, dict[str, Tensor]],
+    config: Config,
+    scheme: LabelScheme,
+    spacing_mm: Spacing,
+    scale: LatentScale,
+    facts: dict[str, Any],
+) -> None:
+    """Write ``model.safetensors``, ``config.json`` and the model card ``README.md``.
+
+    Args:
+        folder: made where missing.
+        weights: averaged weights of "autoencoder" and "diffusion".
+        config: settings of the run.
+        scheme: legend, stored whole so that the folder stands alone.
+        spacing_mm: voxel size trained at.
+        scale: of the latents.
+        facts: training facts for the card, JSON values only.
+    """
+    description = {
+        "format_version": FORMAT_VERSION,
+        "generator": GENERATOR,
+        "config": config.model_dump(mode="json"),
+        "scheme": scheme.model_dump(mode="json", exclude={"path"}),
+        "spacing_mm": list(spacing_mm),
+        "latent_scale": scale.to_json(),
+        "intensity_rule": INTENSITY_RULE,
+        "facts": facts,
+    }
+    plain = {
+        f"{part}.{name}": value.detach().to("cpu", torch.float32).contiguous()
+        for part, named in weights.items()
+        for name, value in named.items()
+    }
+    write_bytes(folder / "model.safetensors", save(plain))
+    counts = {part: sum(value.numel() for value in named.values()) for part, named in weights.items()}
+    write_text(folder / "README.md", model_card(config, scheme, spacing_mm, facts, counts))
+    write_text(folder / "config.json", json_text(description))  # last: what `load_model` looks for first
+
+
+def load_model(folder: Path, device: str = "cpu") -> Model:
+    """Read a model folder.
+
+    Raises:
+        ModelError: a file is missing, damaged, of an unknown format, or the weights do not fit the settings.
+    """
+    description, weights = _read(folder)
+    target = torch.device(device)
+    try:
+        config = build_config(Config, description["config"], f"{folder}/config.json")
+        scheme = LabelScheme.model_validate(description["scheme"])
+        scale = LatentScale.from_json(description["latent_scale"])
+        autoencoder, diffusion = build_autoencoder(config, scheme), build_diffusion(config, scheme)
+        for part, network in (("autoencoder", autoencoder), ("diffusion", diffusion)):
+            own = {name.removeprefix(f"{part}."): w for name, w in weights.items() if name.startswith(f"{part}.")}
+            network.load_state_dict(own)
+            network.to(target).eval().requires_grad_(False)
+            if target.type == "cpu" and use_bf16(config.diffusion.precision, target):
+                channels_last(network)
+        i, j, k = (float(edge) for edge in description["spacing_mm"])
+    except (ConfigError, KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{folder}: weights and config.json do not fit each other ({error}).") from None
+    runs: Any = torch.compile(diffusion) if config.sampling.compile and target.type == "cuda" else diffusion
+    return Model(autoencoder, runs, config, scheme, (i, j, k), scale, target, description["facts"])
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "model.safetensors")
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{folder}: expected a model folder with config.json and model.safetensors, {error.filename} is missing. "
+            "Give the folder `train` wrote, or a name from `pathosynth list models`."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        raise ModelError(f"{folder}: damaged model file ({error}). Copy or train the model again.") from None
+    if description.get("format_version") != FORMAT_VERSION or description.get("generator") != GENERATOR:
+        raise ModelError(
+            f"{folder}/config.json: expected a {GENERATOR} model of format {FORMAT_VERSION}, found "
+            f"{description.get('generator')!r} of format {description.get('format_version')!r}. Use a matching version."
+        )
+    return description, weights
