@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pathosynth.diffusion.optimisation import Optimisation
+from pathosynth.diffusion.precision import check_lowest_level
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError
@@ -162,6 +163,10 @@ class Config(BaseConfig):
             _check_multiple("autoencoder.crop_voxels", crop, self.downsampling)
             if any(c > n for c, n in zip(crop, self.grid.shape, strict=True)):
                 raise ValueError(f"autoencoder.crop_voxels: {list(crop)} is larger than the grid {self.grid.shape}")
+        trained = crop or self.grid.shape
+        cells = [n // self.downsampling for n in trained]
+        check_lowest_level("autoencoder.crop_voxels", cells, self.autoencoder.precision)
+        check_lowest_level("grid.shape", [n // self.multiple for n in self.grid.shape], self.diffusion.precision)
         if self.autoencoder.kind == "small" and len(self.autoencoder.channels) != 1:
             raise ValueError("autoencoder.channels: kind 'small' takes one number, the width at half resolution")
         if len(set(self.conditions)) != len(self.conditions) or not self.conditions:
