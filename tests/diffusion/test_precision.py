@@ -32,8 +32,10 @@ def test_bfloat16_gradients_are_right_on_the_maps_we_allow(side: int) -> None:
     assert gradient_error(side) < 0.02
 
 
-@pytest.mark.parametrize(("cells", "precision", "allowed"), [((5, 6, 5), "auto", True), ((2, 4, 4), "auto", False),
-                                                             ((4, 2, 4), "bf16", False), ((2, 2, 2), "fp32", True)])  # fmt: skip
+ALLOWED = [((5, 6, 5), "auto", True), ((2, 4, 4), "auto", False), ((4, 2, 4), "bf16", False), ((2, 2, 2), "fp32", True)]
+
+
+@pytest.mark.parametrize(("cells", "precision", "allowed"), ALLOWED)
 def test_a_side_of_two_cells_is_refused_in_bfloat16(cells: tuple[int, ...], precision: str, allowed: bool) -> None:
     if allowed:
         check_lowest_level("grid.shape", cells, precision)
