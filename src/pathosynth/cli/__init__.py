@@ -3,10 +3,10 @@
 Stages are imported inside the commands, so that ``pathosynth --help`` answers at once.
 """
 
-from pathosynth.cli import commands, labels, look, report
+from pathosynth.cli import begin, commands, look, report
 from pathosynth.cli.app import app
 
-__all__ = ["app", "commands", "labels", "look", "main", "report"]
+__all__ = ["app", "begin", "commands", "look", "main", "report"]
 
 
 def main() -> None:

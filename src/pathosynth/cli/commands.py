@@ -1,53 +1,28 @@
 """Commands that make files: one call of one stage each."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pathosynth.cli import options as o
 from pathosynth.cli.app import Work, command, show
 from pathosynth.cli.progress import step_progress
-from pathosynth.cli.running import run_options, run_plan
+from pathosynth.cli.running import (
+    MAX_DRAWS,
+    morphing_of,
+    ordering,
+    rendering_of,
+    run_options,
+    run_plan,
+    sampling_changes,
+)
 
 if TYPE_CHECKING:
-    from pathosynth.stages.morph import Morphing
+    pass
 
 PAUSED = 75
 """Exit code of a training that was asked to stop and will go on: EX_TEMPFAIL of sysexits.h."""
-
-
-@command("synthesize", "First steps")
-def synthesize(
-    common: Work,
-    *,
-    source: o.Source,
-    scheme: o.Scheme = "",
-    pathologies: o.Pathologies = [],  # noqa: B006, typer needs the plain default
-    settings: o.Settings = [],  # noqa: B006
-    recipe: o.Recipe = "",
-    model: o.Model = "",
-    per_case: o.Variants = None,
-) -> None:
-    """Morph, render and check in one go: healthy label maps in, a labelled pathological data set out."""
-    from pathosynth.stages import inputs, synthesize
-
-    found = inputs.read_input(source, scheme)
-    morphing = _morphing(pathologies, settings, recipe, per_case)
-    run_plan(synthesize.plan(found, morphing, _rendering(common, model, []), run_options(common)), common)
-
-
-@command("demo", "First steps")
-def demo(
-    common: Work,
-    *,
-    phantoms: Annotated[int, typer.Option("--phantoms", min=1, help="Random brain phantoms to start from.")] = 5,
-    model: o.Model = "",
-) -> None:
-    """Synthesize from procedural brain phantoms: needs nothing but the package."""
-    from pathosynth.stages import demo
-
-    run_plan(demo.plan(phantoms, _rendering(common, model, []), run_options(common)), common)
 
 
 @command("prepare", "Stages")
@@ -95,8 +70,30 @@ def morph(
     """Reshape label maps: put pathologies of a chosen severity, or a cohort of patients, into healthy brains."""
     from pathosynth.stages import inputs, morph
 
-    morphing = _morphing(pathologies, settings, recipe, per_case)
+    morphing = morphing_of(pathologies, settings, recipe, per_case)
     run_plan(morph.plan(inputs.read_input(source, scheme), morphing, run_options(common)), common)
+
+
+@command("generate-labels", "Stages")
+def generate_labels(
+    common: Work,
+    *,
+    model: o.LabelModel,
+    number: o.Number = 1,
+    settings: o.Wishes = [],  # noqa: B006, typer needs the plain default
+    guidance: o.Guidance = None,
+    steps: o.SamplingSteps = None,
+    open_loop: o.OpenLoop = False,
+    beyond: o.Beyond = "",
+    max_draws: o.MaxDraws = MAX_DRAWS,
+    scheme: o.Scheme = "",
+) -> None:
+    """Make label maps from nothing, each with the measurements asked for."""
+    from pathosynth.stages import generate_labels
+
+    changes = sampling_changes(guidance, steps, open_loop, beyond)
+    wanted = ordering(common, model, settings, number, changes=changes, max_draws=max_draws, scheme=scheme)
+    run_plan(generate_labels.plan(wanted, run_options(common)), common)
 
 
 @command("generate-images", "Stages")
@@ -115,7 +112,7 @@ def generate_images(
 
     found = inputs.read_input(source, scheme)
     known = inputs.read_input(parents, scheme) if parents else []
-    rendering = _rendering(common, model, settings)
+    rendering = rendering_of(common, model, settings)
     run_plan(generate_images.plan(found, known, rendering, per_case, run_options(common)), common)
 
 
@@ -200,25 +197,3 @@ def train(
     )
     if not reached:
         raise typer.Exit(PAUSED)
-
-
-def _morphing(pathologies: list[str], settings: list[str], recipe: str, per_case: int | None) -> "Morphing":
-    """Pathologies for all, or a recipe.
-
-    Raises:
-        ConfigError: both are given, or one of them is wrong.
-    """
-    from pathosynth.runs.errors import ConfigError
-    from pathosynth.stages.morph import Morphing
-
-    if not recipe:
-        return Morphing.of(pathologies or ["ventriculomegaly"], settings, per_case)
-    if pathologies or settings:
-        raise ConfigError(f"--recipe {recipe} says what to put in; leave out --pathology and --set, or the recipe.")
-    return Morphing.from_recipe(recipe, per_case)
-
-
-def _rendering(common: Work, model: str, settings: list[str]) -> Any:
-    from pathosynth.stages.generate_images import Rendering
-
-    return Rendering.of(model, settings, common.device)

@@ -11,7 +11,10 @@ Input = Annotated[
 Inputs = Annotated[
     list[Path], typer.Option("-i", "--input", help="A cases.csv or a folder of label maps and images; may be repeated.")
 ]
-Source = Annotated[Path, typer.Argument(metavar="INPUT", help="One label map, a folder of them, or a cases.csv.")]
+Source = Annotated[
+    Path | None,
+    typer.Argument(metavar="INPUT", help="One label map, a folder of them, or a cases.csv; none with --label-model."),
+]
 Scheme = Annotated[
     str, typer.Option("--scheme", help="Legend of the label maps: a shipped name (list schemes) or a .toml file.")
 ]
@@ -24,6 +27,15 @@ Pathologies = Annotated[
 Settings = Annotated[
     list[str],
     typer.Option("--set", metavar="[PATHOLOGY.]KEY=VALUE", help="A setting of a pathology, e.g. atrial_width_mm=18."),
+]
+AnySettings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="[PATHOLOGY.]KEY=VALUE",
+        help="A setting of a pathology, e.g. atrial_width_mm=18; with --label-model what a map shall measure, e.g. "
+        "ventricle_ml=uniform:10:150.",
+    ),
 ]
 Recipe = Annotated[
     str,
@@ -49,6 +61,9 @@ FromLabelModel = Annotated[
     str, typer.Option("--label-model", help="Make the label maps too, with this model (list models): give no INPUT.")
 ]
 Number = Annotated[int, typer.Option("--n", min=1, help="Label maps to make.")]
+NumberFromNothing = Annotated[
+    int | None, typer.Option("--n", min=1, help="Cases to make with --label-model; by default 1.")
+]
 Wishes = Annotated[
     list[str],
     typer.Option(

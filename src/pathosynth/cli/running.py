@@ -1,7 +1,7 @@
-"""From a command to its run: a plan is carried out or only told, and what came out is reported."""
+"""From the command line's words to what stages take, and from a plan to its run and a report of what came out."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pathosynth.cli.app import Work, show
 from pathosynth.cli.progress import progress
@@ -10,6 +10,12 @@ from pathosynth.runs.errors import CasesFailed
 if TYPE_CHECKING:
     from pathosynth.runs.record import RunRecord
     from pathosynth.stages.batch import Options, Plan
+    from pathosynth.stages.generate_images import Rendering
+    from pathosynth.stages.morph import Morphing
+    from pathosynth.stages.orders import Ordering
+
+MAX_DRAWS = 4
+"""Label maps drawn per case, unless the user says otherwise."""
 
 
 def run_options(common: Work) -> "Options":
@@ -55,3 +61,56 @@ def _told(plan: "Plan") -> str:
 def _counted(record: "RunRecord") -> str:
     words = {"done": "kept", "rejected": "rejected", "failed": "failed"}
     return ", ".join(f"{number} {words[outcome]}" for outcome, number in record.counts().items())
+
+
+def morphing_of(pathologies: list[str], settings: list[str], recipe: str, per_case: int | None) -> "Morphing":
+    """Pathologies for all, or a recipe.
+
+    Raises:
+        ConfigError: both are given, or one of them is wrong.
+    """
+    from pathosynth.runs.errors import ConfigError
+    from pathosynth.stages.morph import Morphing
+
+    if not recipe:
+        return Morphing.of(pathologies or ["ventriculomegaly"], settings, per_case)
+    if pathologies or settings:
+        raise ConfigError(f"--recipe {recipe} says what to put in; leave out --pathology and --set, or the recipe.")
+    return Morphing.from_recipe(recipe, per_case)
+
+
+def rendering_of(common: Work, model: str, settings: list[str]) -> "Rendering":
+    """An image model and its settings.
+
+    Raises:
+        ModelError: there is no such model.
+        ConfigError: a setting is malformed.
+    """
+    from pathosynth.stages.generate_images import Rendering
+
+    return Rendering.of(model, settings, common.device)
+
+
+def sampling_changes(guidance: float | None, steps: int | None, open_loop: bool, beyond: str) -> dict[str, Any]:
+    """Settings of the sampler that the user gave; the model keeps the others."""
+    closed_loop = False if open_loop else None
+    given = {"guidance": guidance, "steps": steps, "closed_loop": closed_loop, "beyond": beyond or None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def ordering(
+    common: Work,
+    model: str,
+    settings: list[str],
+    number: int,
+    *,
+    changes: dict[str, Any],
+    max_draws: int = MAX_DRAWS,
+    scheme: str = "",
+) -> "Ordering":
+    """Build the order from the command line's words."""
+    from pathosynth.stages.label_models import Labelling
+    from pathosynth.stages.orders import Ordering
+
+    labelling = Labelling.of(model, changes, common.device, scheme)
+    return Ordering.of(labelling, settings, number, max_draws)
