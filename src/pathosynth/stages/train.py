@@ -144,7 +144,7 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
     distributed.teardown()
     if record is not None and reached:
         if training.generator not in LABEL_GENERATORS:
-            _write_bands(options.out, examples, scheme)
+            _write_bands(options.out, [pair for pair in examples if pair.contrast == config.contrast], scheme)
         record.complete(subjects=sorted({case.subject for case in used}))
     return reached
 
@@ -155,9 +155,10 @@ def _read(cases: Sequence[Case], training: Training, config: Any) -> tuple[list[
         used = [case for case in cases if case.labels is not None]
         scheme = inputs.one_scheme(used or cases)
         return [read_labelled(case, scheme) for case in used], scheme, used
-    used = [case for case in cases if case.labels is not None and config.contrast in case.images]
+    contrasts = getattr(config, "contrasts", ()) or (config.contrast,)
+    used = [case for case in cases if case.labels is not None and set(contrasts) & set(case.images)]
     scheme = inputs.one_scheme(used or cases)
-    return [read_pair(case, scheme, config.contrast) for case in used], scheme, used
+    return [read_pair(case, scheme, one) for one in contrasts for case in used if one in case.images], scheme, used
 
 
 def read_pair(case: Case, scheme: LabelScheme, contrast: str) -> Pair:
@@ -170,7 +171,7 @@ def read_pair(case: Case, scheme: LabelScheme, contrast: str) -> Pair:
     if brain.image is None:
         raise InputError(f"Case '{case.case}' has no {contrast} image. Add it to the case table.")
     scaled = robust_scale(brain.image.array, brain.labels.array > 0)[0]
-    return Pair(case.case, case.subject, brain.labels.array, scaled, brain.labels.spacing_mm)
+    return Pair(case.case, case.subject, brain.labels.array, scaled, brain.labels.spacing_mm, contrast)
 
 
 def read_labelled(case: Case, scheme: LabelScheme) -> LabelledBrain:

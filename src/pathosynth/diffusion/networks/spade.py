@@ -119,6 +119,8 @@ class LabelMaps:
             )
         if self.pooling == "nearest":
             return F.interpolate(self.one_hot, size=shape, mode="nearest")
+        if all(fine % coarse == 0 for fine, coarse in zip(self.shape, shape, strict=True)):
+            return F.avg_pool3d(self.one_hot, [fine // coarse for fine, coarse in zip(self.shape, shape, strict=True)])
         return F.adaptive_avg_pool3d(self.one_hot, (shape[0], shape[1], shape[2]))
 
 
