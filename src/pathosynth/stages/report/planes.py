@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cc3d
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
@@ -15,6 +16,12 @@ from pathosynth.stages.report.style import INK, OUTLINE, SMALL
 
 PLANES = {"sagittal": (1, 2), "coronal": (0, 2), "axial": (0, 1)}
 """Name to the array axes shown to the right and upwards, in the order of the axis they are cut across."""
+
+Cut = tuple[int, int, int]
+"""Voxel through which the sagittal, the coronal and the axial plane go."""
+
+BESIDE_MM = 6.0
+"""Least distance of a sagittal plane from the middle of the head."""
 
 MARGIN_MM = 4.0
 MOST_LABELS = 24
@@ -36,19 +43,6 @@ class Head:
     image: Volume | None = None
 
     @property
-    def cut(self) -> tuple[int, int, int]:
-        """Voxel of the planes that show most of the ventricles (of the head without any), the sagittal one on the left.
-
-        The left half only, so that a row does not change sides from one case to the next.
-        """
-        mask = self.ventricles if self.ventricles.any() else self.labels.array > 0
-        middle = int(np.argwhere(self.labels.array > 0)[:, 0].mean()) if mask.any() else self.labels.shape[0] // 2
-        left = mask[: middle + 1]
-        areas = [(left if left.any() else mask).sum(axis=(1, 2)), mask.sum(axis=(0, 2)), mask.sum(axis=(0, 1))]
-        i, j, k = (int(np.argmax(area)) for area in areas)
-        return i, j, k
-
-    @property
     def ventricles(self) -> np.ndarray:
         """Mask of the ventricles; empty where the scheme has no such group."""
         if not self.scheme.has("ventricles"):
@@ -56,27 +50,50 @@ class Head:
         return self.scheme.mask(self.labels.array, "ventricles")
 
 
+def cuts(heads: Sequence[Head]) -> list[Cut]:
+    """Where to cut each head, see `cut`: all at one place where they share a grid, so that only the heads differ."""
+    first = heads[0].labels
+    shared = all(
+        head.labels.shape == first.shape and np.allclose(head.labels.affine, first.affine, atol=1e-3) for head in heads
+    )
+    return [cut(heads)] * len(heads) if shared else [cut([head]) for head in heads]
+
+
+def cut(heads: Sequence[Head]) -> Cut:
+    """Voxel of the planes with most of the ventricles of some heads on one grid, the sagittal one on the left.
+
+    Most of the head where there are no ventricles. The sagittal plane is sought on the left, beside the third ventricle:
+    two sides of equal size would let it jump from one to the other.
+    """
+    masks = [head.ventricles if head.ventricles.any() else head.labels.array > 0 for head in heads]
+    along = [sum(mask.sum(axis=others, dtype=float) for mask in masks) for others in ((1, 2), (0, 2), (0, 1))]
+    middle = float(np.mean([_box(head.labels)[:, 0].mean() for head in heads]))
+    left = along[0][: max(0, round(middle - BESIDE_MM / heads[0].labels.spacing_mm[0]))]
+    i = int(np.argmax(left if left.any() else along[0]))
+    return i, int(np.argmax(along[1])), int(np.argmax(along[2]))
+
+
 def extent_mm(heads: Sequence[Head]) -> tuple[float, float, float]:
-    """Size along each axis of a box that holds any of the heads, with a margin."""
-    sizes = [_size_mm(head.labels) for head in heads]
+    """Size along each axis of a box that holds any of the heads, with a margin; specks far from a head do not count."""
+    sizes = [np.diff(_box(head.labels), axis=0)[0] * head.labels.spacing_mm for head in heads]
     x, y, z = (float(edge) + 2 * MARGIN_MM for edge in np.max(sizes, axis=0))
     return x, y, z
 
 
-def draw_planes(axes: Sequence[Axes], head: Head, box_mm: tuple[float, float, float], *, image: bool) -> None:
+def draw_planes(axes: Sequence[Axes], head: Head, at: Cut, box_mm: tuple[float, float, float], *, image: bool) -> None:
     """Draw one head into three panels.
 
     Args:
         axes: sagittal, coronal, axial.
         head: what is drawn.
+        at: where it is cut.
         box_mm: size of what is shown along each axis, about the middle of the head.
         image: the image instead of the labels' colours.
     """
     filled = _windowed(head) if image else head.scheme.indices(head.labels.array)
     for axis, (ax, (across, up)) in enumerate(zip(axes, PLANES.values(), strict=True)):
-        place = head.cut[axis]
-        _fill(ax, np.take(filled, place, axis).T, head.scheme, image)
-        outline = np.take(head.ventricles, place, axis).T
+        _fill(ax, np.take(filled, at[axis], axis).T, head.scheme, image)
+        outline = np.take(head.ventricles, at[axis], axis).T
         if outline.any():
             ax.contour(outline, levels=[0.5], colors=[OUTLINE], linewidths=0.8)
         _frame(ax, head.labels, (across, up), box_mm)
@@ -101,11 +118,11 @@ def scale_bar(ax: Axes, labels: Volume, box_mm: tuple[float, float, float]) -> N
     ax.text(low + 1 + voxels / 2, bottom, f"{length} mm", fontsize=SMALL - 1, color=INK, ha="center", va="top")
 
 
-def _size_mm(labels: Volume) -> np.ndarray:
-    where = np.argwhere(labels.array > 0)
-    if not len(where):
-        return np.array(labels.shape) * labels.spacing_mm
-    return np.asarray((np.ptp(where, axis=0) + 1) * labels.spacing_mm)
+def _box(labels: Volume) -> np.ndarray:
+    """(2, 3) first voxel and the one after the last of the largest piece of a head; the whole grid without any."""
+    head = cc3d.largest_k(labels.array > 0, k=1, connectivity=26) > 0
+    where = np.argwhere(head)
+    return np.array([where.min(axis=0), where.max(axis=0) + 1]) if len(where) else np.array([(0, 0, 0), labels.shape])
 
 
 def _windowed(head: Head) -> np.ndarray:
@@ -128,8 +145,7 @@ def _fill(ax: Axes, plane: np.ndarray, scheme: LabelScheme, image: bool) -> None
 def _frame(ax: Axes, labels: Volume, shown: tuple[int, int], box_mm: tuple[float, float, float]) -> None:
     """Show a box about the middle of the head in true proportions, the patient's left on the right."""
     across, up = shown
-    where = np.argwhere(labels.array > 0)
-    middle = (where.min(axis=0) + where.max(axis=0)) / 2 if len(where) else np.array(labels.shape) / 2
+    middle = _box(labels).mean(axis=0) - 0.5
     half = [box_mm[axis] / labels.spacing_mm[axis] / 2 for axis in range(3)]
     ax.set_xlim(middle[across] - half[across], middle[across] + half[across])
     ax.set_ylim(middle[up] - half[up], middle[up] + half[up])
