@@ -51,6 +51,20 @@ def one_slice_brighter(case: CheckInput) -> CheckInput:
     return replace(case, image=image)
 
 
+def cortex_torn_off(case: CheckInput) -> CheckInput:
+    labels = case.labels.copy()
+    upper = np.arange(labels.shape[2]) > np.argwhere(SCHEME.mask(labels, "cortex"))[:, 2].mean()
+    labels[SCHEME.mask(labels, "cortex") & upper] = SCHEME.group("external_csf")[0]
+    return replace(case, labels=labels)
+
+
+def left_and_right_exchanged(case: CheckInput) -> CheckInput:
+    scheme = load_scheme("synthseg")
+    sided = np.where(case.labels > 0, scheme.group("white_matter")[0], 0)
+    sided[: sided.shape[0] // 2][case.labels[: sided.shape[0] // 2] > 0] = scheme.group("white_matter")[1]
+    return replace(case, labels=sided.astype(case.labels.dtype), scheme=scheme)
+
+
 def grey_and_fluid_alike(case: CheckInput) -> CheckInput:
     image = case.image.copy()
     fluid, white = SCHEME.mask(case.labels, "ventricles") | SCHEME.mask(case.labels, "external_csf"), case.labels == 1
@@ -58,9 +72,13 @@ def grey_and_fluid_alike(case: CheckInput) -> CheckInput:
     return replace(case, image=image)
 
 
+LABELS_ONLY = ("islands", "nesting", "sides")
+
 DEFECTS: dict[str, Callable[[CheckInput], CheckInput]] = {
     "geometry": ventricle_open_to_the_background,
     "islands": floating_cerebellum,
+    "nesting": cortex_torn_off,
+    "sides": left_and_right_exchanged,
     "slice_steps": one_slice_brighter,
     "intensity": grey_and_fluid_alike,
 }
@@ -103,7 +121,7 @@ def test_without_labels_nothing_passes(name: str, nonsense: str, good: list[Chec
     assert np.isnan(finding.value)
 
 
-@pytest.mark.parametrize("name", [name for name in CHECKS if name != "islands"])  # islands looks at labels alone
+@pytest.mark.parametrize("name", [name for name in CHECKS if name not in LABELS_ONLY])
 @pytest.mark.parametrize("nonsense", [np.nan, np.inf, "constant", "other grid"])
 def test_a_broken_image_never_passes(name: str, nonsense: float | str, good: list[CheckInput]) -> None:
     image = good[0].image.copy()

@@ -6,7 +6,7 @@ A check is a module with `Config` and `check(case, config) -> Finding`. A NaN, c
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from pathosynth.checks import copies, geometry, intensity, islands, slice_steps
+from pathosynth.checks import copies, geometry, intensity, islands, nesting, sides, slice_steps
 from pathosynth.data.findings import CheckInput, Finding
 from pathosynth.runs.config import Config
 from pathosynth.runs.errors import ConfigError
@@ -14,6 +14,8 @@ from pathosynth.runs.errors import ConfigError
 CHECKS: dict[str, ModuleType] = {
     "geometry": geometry,
     "islands": islands,
+    "nesting": nesting,
+    "sides": sides,
     "slice_steps": slice_steps,
     "intensity": intensity,
     "copies": copies,
