@@ -62,8 +62,8 @@ def cuts(heads: Sequence[Head]) -> list[Cut]:
 def cut(heads: Sequence[Head]) -> Cut:
     """Voxel of the planes with most of the ventricles of some heads on one grid, the sagittal one on the left.
 
-    Most of the head where there are no ventricles. The sagittal plane is sought on the left, beside the third ventricle:
-    two sides of equal size would let it jump from one to the other.
+    Most of the head where there are no ventricles. The sagittal plane is sought on the left only, beside the third
+    ventricle: two sides of equal size would let it jump from one to the other.
     """
     masks = [head.ventricles if head.ventricles.any() else head.labels.array > 0 for head in heads]
     along = [sum(mask.sum(axis=others, dtype=float) for mask in masks) for others in ((1, 2), (0, 2), (0, 1))]
