@@ -84,10 +84,14 @@ def _required(source: Path | None, misplaced: list[str]) -> Path:
 def demo(
     common: Work,
     *,
-    phantoms: Annotated[int, typer.Option("--phantoms", min=1, help="Random brain phantoms to start from.")] = 5,
+    phantoms: Annotated[int, typer.Option("--phantoms", min=1, help="Random brain phantoms to make sick.")] = 3,
     model: o.Model = "",
+    label_model: Annotated[
+        str, typer.Option("--label-model", help="Makes three heads from nothing; by default the shipped fetal-labels.")
+    ] = "",
 ) -> None:
-    """Synthesize from procedural brain phantoms: needs nothing but the package."""
+    """Synthesize from nothing but the package: heads with chosen ventricle volumes, and phantoms made sick."""
     from pathosynth.stages import demo
 
-    run_plan(demo.plan(phantoms, rendering_of(common, model, []), run_options(common)), common)
+    options = run_options(common)
+    run_plan(demo.plan(phantoms, rendering_of(common, model, []), options, label_model), common)

@@ -1,7 +1,7 @@
 """Morph, render and check in one go: the one-case functions of three stages, one written case (docs/decisions/0001)."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,15 +114,28 @@ def make_case(variant: Variant, *, synthesis: Synthesis, reader: Reader, out: Pa
 
 def _finish(out: Path, record: RunRecord, *, tasks: Sequence[Variant], reader: Reader, synthesis: Synthesis) -> None:
     """Write the tables, and draw the first kept cases beside their parents."""
-    from pathosynth.stages.preview import montage, row_of  # brings matplotlib in
-
-    order, contrast = [task.case for task in tasks], synthesis.rendering.found.contrast
     morph.finish(out, record, tasks=tasks, morphing=synthesis.morphing)
     parents = {task.case: task.parent for task in tasks}
+    draw_montage(out, outputs.kept(out, record, [*parents]), parents, reader, synthesis.rendering.found.contrast)
+
+
+def draw_montage(out: Path, cases: Sequence[Case], parents: Mapping[str, Case], reader: Reader, contrast: str) -> None:
+    """Draw the first cases, each beside its parent where it has one; no picture where there are no cases.
+
+    Args:
+        out: output folder.
+        cases: those that were kept, with files.
+        parents: by the name of the case made from them.
+        reader: gives the voxels of a parent.
+        contrast: of the images.
+    """
+    from pathosynth.stages.preview import montage, row_of  # brings matplotlib in
+
     rows = []
-    for case in outputs.kept(out, record, order)[:MONTAGE_ROWS]:
-        made, parent = read_parent(case, contrast), reader(parents[case.case], contrast)
-        rows.append(row_of(case, made.labels, made.image, parent=parent.labels, contrast=contrast))
+    for case in cases[:MONTAGE_ROWS]:
+        made = read_parent(case, contrast)
+        parent = reader(parents[case.case], contrast).labels if case.case in parents else None
+        rows.append(row_of(case, made.labels, made.image, parent=parent, contrast=contrast))
     if rows:
         montage(out / MONTAGE, rows)
     else:

@@ -15,7 +15,7 @@ from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.check import Checking
 from pathosynth.stages.generate_images import Rendering
 from pathosynth.stages.orders import Ordered, Ordering
-from pathosynth.stages.synthesize import MONTAGE, MONTAGE_ROWS, read_parent
+from pathosynth.stages.synthesize import draw_montage, read_parent
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,5 @@ def make_case(task: Ordered, *, generation: Generation, out: Path) -> Result:
 def _finish(out: Path, record: RunRecord, *, tasks: Sequence[Ordered], generation: Generation) -> None:
     """Write the tables, and draw the first kept cases."""
     generate_labels.finish(out, record, tasks=tasks, ordering=generation.ordering)
-    draw_montage(out, record, [task.case for task in tasks], generation.rendering.found.contrast)
-
-
-def draw_montage(out: Path, record: RunRecord, order: Sequence[str], contrast: str) -> None:
-    """Draw the first kept cases, labels over image; no picture where there are none."""
-    from pathosynth.stages.preview import montage, row_of  # brings matplotlib in
-
-    rows = []
-    for case in outputs.kept(out, record, order)[:MONTAGE_ROWS]:
-        made = read_parent(case, contrast)
-        rows.append(row_of(case, made.labels, made.image, contrast=contrast))
-    if rows:
-        montage(out / MONTAGE, rows)
-    else:
-        (out / MONTAGE).unlink(missing_ok=True)
+    kept = outputs.kept(out, record, [task.case for task in tasks])
+    draw_montage(out, kept, {}, read_parent, generation.rendering.found.contrast)
