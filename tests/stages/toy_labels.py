@@ -4,6 +4,7 @@ Entered with ``--use``, so that workers find it too. What can go wrong is in the
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import MorphError
 from pathosynth.runs.files import json_text, write_text
 
-SHAPE, SPACING_MM = (28, 32, 26), 2.0
+SHAPE, SPACING_MM = (28, 32, 26), 4.0
 CSF, CORTEX, WHITE_MATTER, VENTRICLES = 4, 5, 1, 2
 RATIO = (0.01, 0.11)
 
@@ -57,7 +58,7 @@ def write_model(folder: Path, **faults: float) -> Path:
         "shape": list(SHAPE),
         "conditions": {
             "ventricle_ratio": {"low": RATIO[0], "high": RATIO[1]},
-            "ventricle_ml": {"low": 0.5, "high": 6.0},
+            "ventricle_ml": {"low": 4.0, "high": 48.0},
             "age_weeks": {"low": 21.0, "high": 38.0},
         },
         "facts": {"subjects": ["sub-b", "sub-a"], "cases": ["a", "b"], "steps": 1, "seed": 0},
@@ -68,8 +69,6 @@ def write_model(folder: Path, **faults: float) -> Path:
 
 def load_model(folder: Path, device: str = "cpu") -> Config:
     """The settings; there is nothing else."""
-    import json
-
     return build_config(Config, json.loads((folder / "config.json").read_text())["config"], str(folder))
 
 
@@ -93,13 +92,11 @@ def _one(model: Config, asked: Mapping[str, float], seed: int, sampling: Samplin
     ratio = asked.get("ventricle_ratio", RATIO[0] + asked.get("c", 0.3) * (RATIO[1] - RATIO[0]))
     target = asked.get("ventricle_ml", ratio * inside_ml)
     first = target if sampling.closed_loop else target * (0.7 + 0.1 * sampling.guidance)
-    first = min(first, 6.6) if sampling.beyond == "guide" else first
+    first = min(first, 52.8) if sampling.beyond == "guide" else first
     count = round(first * (1.1 if happens("off") else 1) / voxel_ml)
     labels[np.unravel_index(np.argsort(distance, axis=None, kind="stable")[:count], SHAPE)] = VENTRICLES
     if happens("island"):
-        labels[8:10, 8:10, 8:10] = np.where(labels[8:10, 8:10, 8:10] > 0, 7, 0)
-        labels[20:26, 15:17, 12:14] = 7
-        labels[1:5, 1:5, 1:5] = CORTEX
+        labels[1:4, 1:4, 1:4] = CORTEX
     affine = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
     got = measure(labels, scheme, (SPACING_MM,) * 3, ["ventricle_ml", "ventricle_ratio"])
     steps: tuple[dict[str, Any], ...] = ({"what": "sampled", "got": got, "seed": seed},)
