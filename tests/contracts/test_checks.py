@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from pathosynth.checks import CHECKS, run_checks
+from pathosynth.checks import CHECKS, copies, run_checks
 from pathosynth.data.findings import CheckInput, Finding
 from pathosynth.data.labels import load_scheme
+from pathosynth.data.pairs import Pair
 from pathosynth.data.phantom import brain_phantom
 from pathosynth.data.requests import Request
 from pathosynth.image_generators import gaussian_mixture
@@ -25,9 +27,17 @@ def rendered(seed: int) -> CheckInput:
     return CheckInput(image, phantom.array, SCHEME, phantom.spacing_mm)
 
 
+@lru_cache
+def trained() -> list[CheckInput]:
+    """Cases a model is said to have learnt from."""
+    return [rendered(seed) for seed in range(20, 24)]
+
+
 @pytest.fixture(scope="module")
 def good() -> list[CheckInput]:
-    return [rendered(seed) for seed in range(5)]
+    pairs = [Pair(f"case{i}", f"subject{i}", c.labels, c.image, c.spacing_mm) for i, c in enumerate(trained())]
+    known = copies.learn_copies(pairs, SCHEME, [pair.image for pair in pairs])
+    return [replace(rendered(seed), training_cases=known) for seed in range(5)]
 
 
 def ventricle_open_to_the_background(case: CheckInput) -> CheckInput:
@@ -74,6 +84,11 @@ def grey_and_fluid_alike(case: CheckInput) -> CheckInput:
 
 LABELS_ONLY = ("islands", "nesting", "sides")
 
+
+def training_case_mirrored(case: CheckInput) -> CheckInput:
+    return replace(case, labels=trained()[0].labels[::-1], image=trained()[0].image[::-1] ** 2)
+
+
 DEFECTS: dict[str, Callable[[CheckInput], CheckInput]] = {
     "geometry": ventricle_open_to_the_background,
     "islands": floating_cerebellum,
@@ -81,6 +96,7 @@ DEFECTS: dict[str, Callable[[CheckInput], CheckInput]] = {
     "sides": left_and_right_exchanged,
     "slice_steps": one_slice_brighter,
     "intensity": grey_and_fluid_alike,
+    "copies": training_case_mirrored,
 }
 
 
@@ -168,7 +184,7 @@ def test_all_checks_run_in_the_order_of_the_table(good: list[CheckInput]) -> Non
 
 def test_labels_alone_can_be_judged(good: list[CheckInput]) -> None:
     case = replace(good[0], image=None)
-    assert all(finding.passed for finding in run_checks(case, ["geometry", "islands"]))
+    assert all(finding.passed for finding in run_checks(case, ["geometry", "islands", "copies"]))
     assert not any(finding.passed for finding in run_checks(case, ["slice_steps", "intensity"]))
 
 

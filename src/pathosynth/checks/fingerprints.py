@@ -89,7 +89,7 @@ def image_folds(frame: Frame, ranks: np.ndarray) -> np.ndarray:
 
 
 def image_ranks(frame: Frame, image: np.ndarray) -> np.ndarray:
-    """Rank of every voxel among those of cerebrum and CSF around it, 0 to 1, ties shared; 0 elsewhere.
+    """Rank of every voxel among those of cerebrum and CSF around it, -0.5 to 0.5, ties shared; 0 elsewhere.
 
     Args:
         frame: of the labels on the same grid.
@@ -101,7 +101,7 @@ def image_ranks(frame: Frame, image: np.ndarray) -> np.ndarray:
     inside = frame.tissue > 0
     values = image[frame.box][inside]
     ranks = np.zeros(frame.tissue.shape, np.float32)
-    ranks[inside] = stats.rankdata(values) / values.size
+    ranks[inside] = (stats.rankdata(values) - (values.size + 1) / 2) / values.size
     return ranks
 
 
