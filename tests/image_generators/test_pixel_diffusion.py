@@ -17,7 +17,6 @@ from pathosynth.image_generators.model_grid import bring_back, from_model_range,
 from pathosynth.image_generators.pixel_diffusion import Config, config_from_preset, generate, load_model, presets, train
 from pathosynth.image_generators.pixel_diffusion.condition import analyse
 from pathosynth.image_generators.pixel_diffusion.crops import batch_at, make_example
-from pathosynth.image_generators.pixel_diffusion.train import learning_rate
 from pathosynth.runs.errors import ConfigError, InputError, ModelError
 
 KCL8 = load_scheme("kcl8")
@@ -132,7 +131,7 @@ def test_intensity_ranges_are_inverse_of_each_other() -> None:
 
 def test_learning_rate_warms_up_and_decays() -> None:
     config = tiny(steps=100, warmup_steps=10, decay_fraction=0.5, learning_rate=1.0)
-    rates = [learning_rate(step, config) for step in range(100)]
+    rates = [config.training.learning_rate_at(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[10:50] == [1.0] * 40
     assert rates[75] == pytest.approx(0.5)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from pathosynth.diffusion.optimisation import Optimisation
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError
@@ -55,31 +56,11 @@ class Schedule(BaseConfig):
     """Length T of a discrete schedule."""
 
 
-class Training(BaseConfig):
+class Training(Optimisation):
     """How the network is trained."""
 
-    steps: int = Field(4000, gt=0)
-    """Optimiser steps."""
-    batch: int = Field(1, gt=0)
-    """Crops per step and process."""
-    accumulate: int = Field(1, gt=0)
-    """Crops whose gradients are summed one after the other, per step."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """Peak of AdamW's learning rate."""
-    warmup_steps: int = Field(60, ge=0)
-    """Steps of linear warm-up."""
-    decay_fraction: float = Field(0.4, ge=0, le=1)
-    """Share of the steps, at the end, over which the learning rate falls linearly to a hundredth."""
-    weight_decay: float = Field(1e-3, ge=0)
-    """AdamW's weight decay."""
     loss: Literal["l1", "l2"] = "l2"
     """Distance between target and prediction."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bf16 where the hardware computes in it."""
-    gradient_clip: float = Field(1.0, gt=0)
-    """Largest norm of the gradient."""
-    ema_decay: float = Field(0.998, ge=0, lt=1)
-    """Decay of the running average of the weights that is exported."""
     crop_voxels: tuple[int, int, int] = (64, 72, 64)
     """Size of the random training crops."""
     flip: float = Field(0.5, ge=0, le=1)

@@ -1,22 +1,20 @@
 """Training of a pixel diffusion model from labelled images."""
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.data.pairs import Pair
-from pathosynth.diffusion import checkpoint
-from pathosynth.diffusion.distributed import Rank, bare, wrap
-from pathosynth.diffusion.ema import Ema
-from pathosynth.diffusion.loop import StepResult, train_steps
+from pathosynth.diffusion.distributed import Rank, bare
+from pathosynth.diffusion.loop import StepResult
 from pathosynth.diffusion.objective import noised, target
-from pathosynth.diffusion.precision import channels_last, use_bf16
+from pathosynth.diffusion.phases import Phase, Ready, Training, Weights, train_phases
 from pathosynth.diffusion.schedule import Schedule
+from pathosynth.diffusion.times import draw_times
 from pathosynth.image_generators.model_grid import common_spacing, in_scheme
 from pathosynth.image_generators.pixel_diffusion.config import Config
 from pathosynth.image_generators.pixel_diffusion.crops import Batch, batch_at, make_example
@@ -26,12 +24,6 @@ from pathosynth.image_generators.pixel_diffusion.model import (
     build_schedule,
     save_model,
 )
-from pathosynth.runs.errors import ModelError
-from pathosynth.runs.seeds import derived_seed
-
-logger = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoints"
 
 
 def train(
@@ -70,38 +62,18 @@ def train(
     """
     spacing_mm = common_spacing(pairs)
     wanted = load_scheme(config.condition.scheme) if config.condition.scheme else scheme
-    examples = [make_example(in_scheme(pair, scheme, wanted), wanted, config) for pair in pairs]
-    torch.manual_seed(derived_seed(seed, "weights"))
-    network = build_network(config, wanted).to(rank.device)
-    bf16 = use_bf16(config.training.precision, rank.device)
-    if rank.device.type == "cpu" and bf16:
-        channels_last(network)
-    decay = config.training.weight_decay
-    optimizer = torch.optim.AdamW(network.parameters(), config.training.learning_rate, (0.9, 0.98), weight_decay=decay)
-    ema = Ema(network, config.training.ema_decay)
     identity = {"config": config.model_dump(mode="json"), "seed": seed, "cases": sorted(pair.case for pair in pairs)}
-    start = _resume(out, identity, network, optimizer, ema)
-    schedule, batch = build_schedule(config), config.training.batch
-    for result in train_steps(
-        wrap(network, rank),
-        optimizer,
-        lambda step, slot: batch_at(examples, config, seed, step, range(slot * batch, (slot + 1) * batch)),
-        lambda model, crops, draws: diffusion_loss(model, crops, draws, config, schedule),
-        start_step=start,
-        steps=config.training.steps,
-        learning_rate=lambda step: learning_rate(step, config),
-        seed=seed,
-        ema=ema,
-        gradient_clip=config.training.gradient_clip,
-        accumulate=config.training.accumulate,
-        precision="bf16" if bf16 else "fp32",
-        rank=rank,
-    ):
-        last = result.step == config.training.steps
-        asked = stop()  # on every rank, because the ranks agree on it
-        if rank.is_writer and (last or asked or result.step % checkpoint_every == 0):
-            _save_checkpoint(out, result.step, network, optimizer, ema, identity)
-        yield result
+
+    def begin(finished: Mapping[str, Weights]) -> Ready:
+        examples = [make_example(in_scheme(pair, scheme, wanted), wanted, config) for pair in pairs]
+        schedule, batch = build_schedule(config), config.training.batch
+        return Ready(
+            lambda step, slot: batch_at(examples, config, seed, step, range(slot * batch, (slot + 1) * batch)),
+            lambda model, crops, draws: diffusion_loss(model, crops, draws, config, schedule),
+        )
+
+    phase = Phase("diffusion", config.training, lambda: build_network(config, wanted), begin)
+    weights = yield from train_phases([phase], Training(out, identity, seed, rank, checkpoint_every, stop))
     if rank.is_writer:
         facts = {
             "steps": config.training.steps,
@@ -109,7 +81,7 @@ def train(
             "cases": identity["cases"],
             "subjects": sorted({pair.subject for pair in pairs}),
         }
-        save_model(out, ema.tensors, config, wanted, spacing_mm, facts)
+        save_model(out, weights[phase.name], config, wanted, spacing_mm, facts)
 
 
 def diffusion_loss(
@@ -126,7 +98,7 @@ def diffusion_loss(
     """
     device = next(model.parameters()).device
     x0, weight = batch.image.to(device), batch.weight.to(device)
-    t = draw_times(len(x0), draws, config, schedule).to(device)
+    t = draw_times(len(x0), config.training.time, draws, schedule).to(device)
     eps = torch.randn(x0.shape, generator=draws).to(device)
     x_t = noised(schedule, x0, eps, t)
     condition = cast(ConditionedNetwork, bare(model)).encode_condition(batch.fine.to(device), batch.coarse.to(device))
@@ -137,46 +109,3 @@ def diffusion_loss(
     if config.objective == "sample":
         per_crop = per_crop / t.clamp(min=config.training.weight_cap)
     return per_crop.mean()
-
-
-def draw_times(count: int, draws: torch.Generator, config: Config, schedule: Schedule) -> Tensor:
-    """Training times in (0, 1], (count,): uniform over the schedule, or logit-normal (0.6, 1.2)."""
-    if config.training.time == "uniform":
-        return schedule.place(torch.rand(count, generator=draws))
-    return torch.sigmoid(torch.randn(count, generator=draws) * 1.2 + 0.6)
-
-
-def learning_rate(step: int, config: Config) -> float:
-    """Linear warm-up, constant, linear decay to a hundredth."""
-    training = config.training
-    rate = training.learning_rate * min(1.0, (step + 1) / max(1, training.warmup_steps))
-    decay_steps = training.decay_fraction * training.steps
-    if decay_steps:
-        rate *= max(0.01, min(1.0, (training.steps - step) / decay_steps))
-    return rate
-
-
-def _resume(out: Path, identity: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
-    """Load the newest checkpoint that verifies, if any; returns the number of steps done."""
-    found = checkpoint.load_latest(out / CHECKPOINTS)
-    if found is None:
-        return 0
-    if found.state["identity"] != identity:
-        raise ModelError(
-            f"{out}: holds a checkpoint of other settings, cases or seed. Choose another --output, or --overwrite."
-        )
-    network.load_state_dict(found.tensors["model"])
-    ema.load_state_dict(found.tensors["ema"], found.state["ema_updates"])
-    checkpoint.load_optimizer(optimizer, found.tensors["optimizer"], found.state["optimizer"])
-    logger.info("resuming %s at step %d", out, found.step)
-    return found.step
-
-
-def _save_checkpoint(
-    out: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema, identity: dict[str, Any]
-) -> None:
-    tensors, optimizer_state = checkpoint.optimizer_parts(optimizer)
-    state = {"identity": identity, "ema_updates": ema.updates, "optimizer": optimizer_state}
-    checkpoint.save(
-        out / CHECKPOINTS, step, {"model": network.state_dict(), "ema": ema.tensors, "optimizer": tensors}, state
-    )

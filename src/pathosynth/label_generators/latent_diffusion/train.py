@@ -19,6 +19,7 @@ from pathosynth.diffusion.networks.label_autoencoder import kl_divergence
 from pathosynth.diffusion.objective import noised, target
 from pathosynth.diffusion.phases import Phase, Ready, Training, Weights, train_phases
 from pathosynth.diffusion.schedule import Schedule, broadcast
+from pathosynth.diffusion.times import draw_times
 from pathosynth.label_generators.latent_diffusion.conditions import describe, encode, ranges_of
 from pathosynth.label_generators.latent_diffusion.config import Config, Diffusion
 from pathosynth.label_generators.latent_diffusion.maps import (
@@ -230,10 +231,7 @@ def diffusion_loss(
     """Mean squared distance between target and prediction at random times, one per example."""
     device = next(model.parameters()).device
     z0, values, known = (one.to(device) for one in batch.tensors)
-    if settings.time == "uniform":
-        t = schedule.place(torch.rand(len(z0), generator=draws)).to(device)
-    else:
-        t = torch.sigmoid(torch.randn(len(z0), generator=draws) * 1.2 + 0.6).to(device)
+    t = draw_times(len(z0), settings.time, draws, schedule).to(device)
     eps = torch.randn(z0.shape, generator=draws).to(device)
     prediction: Tensor = model(noised(schedule, z0, eps, t), t, values, known).float()
     squared = (prediction - target(settings.objective, schedule, z0, eps, t)).square()
