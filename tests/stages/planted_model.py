@@ -20,7 +20,7 @@ SPACING_MM, EDGE = 2.0, 20
 HEAD = EDGE**3
 """Voxels of the head."""
 SHAPE = (EDGE + 24, EDGE + 4, EDGE + 4)
-WHITE_MATTER, VENTRICLES, CSF = 1, 2, 4
+WHITE_MATTER, VENTRICLES, CSF, CORTEX = 1, 2, 4, 5
 
 
 class Sampling(BaseConfig):
@@ -84,18 +84,19 @@ def _one(asked: Mapping[str, float], how: Sampling, empty: bool) -> Generated:
     labels = box_head(round((LOW + c * (HIGH - LOW)) * HEAD))
     count = 0 if how.closed_loop else loose(asked["c"], how.guidance)
     beside = np.zeros((16, 16), np.uint8)
-    beside.reshape(-1)[:count] = WHITE_MATTER
+    beside.reshape(-1)[:count] = CORTEX
     labels[EDGE + 6 : EDGE + 22, 4:20, 4] = beside
     affine = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
     return Generated(Volume(labels * (not empty), affine), dict(asked), {}, (), (), 1)
 
 
 def box_head(ventricles: int) -> np.ndarray:
-    """A box of white matter in a shell of CSF, with so many voxels of ventricle about its middle."""
+    """A box of white matter in shells of cortex and CSF, with so many voxels of ventricle about its middle."""
     labels = np.zeros(SHAPE, np.uint8)
     inside = (slice(2, EDGE + 2),) * 3
     labels[inside] = CSF
-    labels[(slice(3, EDGE + 1),) * 3] = WHITE_MATTER
+    labels[(slice(3, EDGE + 1),) * 3] = CORTEX
+    labels[(slice(4, EDGE),) * 3] = WHITE_MATTER
     place = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"))
     far = ((place - (EDGE + 3) / 2) ** 2).sum(axis=0)
     labels[np.unravel_index(np.argsort(far, axis=None, kind="stable")[:ventricles], SHAPE)] = VENTRICLES

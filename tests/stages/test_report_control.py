@@ -103,7 +103,7 @@ def test_gallery_from_a_model(tmp_path: Path) -> None:
 
 def test_models_that_cannot_be_drawn(tmp_path: Path) -> None:
     options = Options(out=tmp_path / "out")
-    with pytest.raises(ModelError, match="steered by ventricle_ratio, found ventricle_ml"):
+    with pytest.raises(ModelError, match="a range of ventricle_ratio, found ventricle_ml"):
         report.plan("control", [str(write_model(tmp_path / "ml", conditions=["ventricle_ml"]))], {}, options)
     with pytest.raises(ModelError, match="nowhere"):
         report.plan("gallery", ["nowhere"], {}, options)

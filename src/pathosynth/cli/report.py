@@ -8,7 +8,9 @@ from pathosynth.cli import options as o
 from pathosynth.cli.app import Work, command
 from pathosynth.cli.running import run_options, run_plan
 
-Figure = Annotated[str, typer.Argument(metavar="histogram|control|gallery|violins|asked|sets", help="What to draw.")]
+FIGURES = "histogram|control|gallery|violins|asked|sets"
+
+Figure = Annotated[str, typer.Argument(metavar=FIGURES, help="What to draw.")]
 Sources = Annotated[
     list[str],
     typer.Option(
@@ -37,6 +39,10 @@ def report(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the maps that were made, with a case table.")] = False,
     checks: o.CheckNames = [],  # noqa: B006
     contrast: Annotated[str, typer.Option("--contrast", help="Image to show, e.g. T2w; the first by default.")] = "",
+    neighbours: Annotated[
+        int | None,
+        typer.Option("--neighbours", min=1, help="Rank of the neighbour that bounds a real case's ball (sets)."),
+    ] = None,
     rows: Annotated[int | None, typer.Option("--rows", min=1, help="Rows of the gallery at most.")] = None,
     bins: Annotated[int | None, typer.Option("--bins", min=1, help="Bins of a histogram or of error bands.")] = None,
     settings: Annotated[
@@ -50,7 +56,7 @@ def report(
     given: dict[str, Any] = {
         "scheme": scheme, "measure": measures, "model": model, "guidance": guidance, "c": c, "n": n,
         "closed_loop": closed_loop, "keep": keep, "check": checks, "contrast": contrast, "rows": rows, "bins": bins,
-        "sampling": parse_settings(settings),
+        "neighbours": neighbours, "sampling": parse_settings(settings),
     }  # fmt: skip
     options = run_options(common)
     # What was not given is left to the figure; what it does not have is refused there.

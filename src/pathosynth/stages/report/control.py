@@ -19,7 +19,7 @@ from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.report.control_figure import draw
 from pathosynth.stages.report.control_numbers import summary
 from pathosynth.stages.report.files import publish
-from pathosynth.stages.report.made import Making, Point, judged, kept_case, make_map, steered
+from pathosynth.stages.report.made import LABEL_CHECKS, Making, Point, judged, kept_case, make_map, steered
 from pathosynth.stages.report.numbers import Numbers
 from pathosynth.stages.report.source import Source, cases_of
 
@@ -39,7 +39,7 @@ class Config(BaseConfig):
     """Sample as the model does by default, which corrects every map, instead of by guidance alone."""
     keep: bool = False
     """Keep the maps, with a case table."""
-    check: tuple[str, ...] = ("geometry", "islands")
+    check: tuple[str, ...] = LABEL_CHECKS
     """Checks of label maps; their share of passed maps is drawn."""
     scheme: str = ""
     """Legend of reference folders without a case table, or of a model whose scheme does not ship."""

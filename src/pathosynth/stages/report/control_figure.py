@@ -93,7 +93,7 @@ def _references(passed: Axes, stray: Axes, references: Mapping[str, Numbers]) ->
         if values["stray_mm3"]:
             stray.axhline(values["stray_mm3"]["median"], color=INK, lw=1.0, ls=style)
     if references:
-        passed.legend(fontsize=SMALL, frameon=False, loc="lower left")
+        passed.legend(fontsize=SMALL, frameon=False, loc="best")
 
 
 def _legend(figure: Figure, found: Numbers, colors: list[str]) -> None:
@@ -104,7 +104,13 @@ def _legend(figure: Figure, found: Numbers, colors: list[str]) -> None:
         words = f"G = {strength['G']:g}" + (f" (ρ = {rho:.3f})" if rho is not None else "")
         handles.append(Line2D([], [], color=color, marker=MARKERS[number % len(MARKERS)], ms=3, lw=1.1, label=words))
     handles.append(Line2D([], [], color=INK, lw=0.9, ls=(0, (4, 2)), label="requested"))
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=SMALL, frameon=False)
+    legend = figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(len(handles), 6 if len(handles) < 5 else 3),
+        fontsize=SMALL,
+        frameon=False,
+    )
     maps = [point["n"] for strength in found["guidance"] for point in strength["points"]]
     count = f"{min(maps)}" if min(maps) == max(maps) else f"{min(maps)} to {max(maps)}"
     legend.set_title(f"mean ± SD of {count} maps per point; grey: trained range; ρ: rank correlation of c and ratio")

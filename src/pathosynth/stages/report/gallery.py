@@ -18,7 +18,7 @@ from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.report.files import publish
 from pathosynth.stages.report.gallery_figure import Shown, draw
-from pathosynth.stages.report.made import Making, Point, kept_case, make_map, steered
+from pathosynth.stages.report.made import LABEL_CHECKS, Making, Point, kept_case, make_map, steered
 from pathosynth.stages.report.measured import BYTES_PER_VOXEL, Measuring
 from pathosynth.stages.report.numbers import Numbers, parse_numbers
 from pathosynth.stages.report.planes import Head
@@ -84,7 +84,7 @@ def _case_plan(source: Source, config: Config) -> Plan:
 
 def _model_plan(source: Source, config: Config, options: Options) -> Plan:
     labelling = steered(source, config.sampling, options.device, closed_loop=config.closed_loop, scheme=config.scheme)
-    making = Making(labelling, ("geometry", "islands"), options.seed, options.out)
+    making = Making(labelling, LABEL_CHECKS, options.seed, options.out)
     strength = config.guidance[0] if config.guidance else labelling.sampling.guidance
     points = [Point(strength, c, 0, labelling.found.identity, same_noise=True) for c in config.c]
     return Plan(

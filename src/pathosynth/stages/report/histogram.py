@@ -14,12 +14,12 @@ from matplotlib.ticker import MaxNLocator
 
 from pathosynth.data.measurements import RATIO
 from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.runs.errors import ModelError
 from pathosynth.stages import label_models
 from pathosynth.stages.batch import Options, Plan
 from pathosynth.stages.models import find_label_model
 from pathosynth.stages.report.describe import constant, describe
 from pathosynth.stages.report.files import publish
+from pathosynth.stages.report.made import trained_ratio
 from pathosynth.stages.report.measured import MeasuredSet, measuring_plan
 from pathosynth.stages.report.source import Source
 from pathosynth.stages.report.style import (
@@ -97,13 +97,11 @@ def trained_scale(model: str) -> Scale:
     """The trained range of a label model.
 
     Raises:
-        ModelError: there is no such model, or it is not steered by the ventricle ratio.
+        ModelError: there is no such model, or it was not trained on a range of ventricle ratios.
     """
     found = find_label_model(model)
-    known = label_models.conditions(found)
-    if RATIO not in known:
-        raise ModelError(f"--model {model}: expected one steered by {RATIO}, found {', '.join(known)}. Leave it out.")
-    return Scale(known[RATIO].low, known[RATIO].high, f"model {found.name}")
+    low, high = trained_ratio(label_models.conditions(found), found.name)
+    return Scale(low, high, f"model {found.name}")
 
 
 def first_scale(one: MeasuredSet) -> Scale | None:

@@ -20,13 +20,16 @@ from pathosynth.runs.seeds import case_seed
 from pathosynth.stages import label_models, outputs
 from pathosynth.stages.label_models import Labelling
 from pathosynth.stages.report.source import Source
-from pathosynth.stages.wishes import SCALED
+from pathosynth.stages.wishes import SCALED, Known
 
 BYTES_PER_VOXEL = 900
 """Peak per voxel of the label map, dominated by decoding."""
 
 OPEN_LOOP = {"closed_loop": False, "candidates": 1, "beyond": "guide", "tidy": False}
 """Settings of sampling under which a map is what guidance alone makes of the request."""
+
+LABEL_CHECKS = ("geometry", "islands", "nesting", "sides")
+"""What maps without an image are judged by, where nothing else is asked for."""
 
 MEASURED = (RATIO, "ventricle_ml", "intracranial_ml")
 
@@ -78,7 +81,7 @@ class Making:
     @property
     def trained(self) -> tuple[float, float]:
         """Ventricle ratio at c = 0 and at c = 1."""
-        return self.labelling.known[RATIO].low, self.labelling.known[RATIO].high
+        return trained_ratio(self.labelling.known, self.labelling.found.name)
 
     @property
     def memory_gib(self) -> float:
@@ -107,16 +110,27 @@ def steered(source: Source, changes: Mapping[str, Any], device: str, *, closed_l
         ConfigError: a setting of sampling is wrong.
     """
     labelling = Labelling.of(str(source.path), {}, device, scheme)
-    if RATIO not in labelling.known:
-        raise ModelError(
-            f"{labelling.found.name}: expected a model steered by {RATIO}, found {', '.join(labelling.known)}. "
-            f"Train one with {RATIO} among its conditions."
-        )
+    trained_ratio(labelling.known, labelling.found.name)
     if "guidance" in changes:
         raise ConfigError("--set guidance: expected the strength of guidance as --guidance, e.g. --guidance 1,2,3.")
     known = type(labelling.sampling).model_fields
     forced = {"closed_loop": True} if closed_loop else OPEN_LOOP
     return with_sampling(labelling, {name: value for name, value in forced.items() if name in known} | dict(changes))
+
+
+def trained_ratio(known: Known, model: str) -> tuple[float, float]:
+    """Ventricle ratio at c = 0 and at c = 1, what a model was trained on.
+
+    Raises:
+        ModelError: it is not steered by the ratio, or was trained on one ratio only.
+    """
+    if RATIO not in known or known[RATIO].low >= known[RATIO].high:
+        found = ", ".join(f"{name} ({trained})" for name, trained in known.items())
+        raise ModelError(
+            f"{model}: expected a model trained on a range of {RATIO}, found {found or 'none'}. Train one with {RATIO} "
+            "among its conditions."
+        )
+    return known[RATIO].low, known[RATIO].high
 
 
 def with_sampling(labelling: Labelling, changes: Mapping[str, Any]) -> Labelling:

@@ -9,7 +9,7 @@ import numpy as np
 from pathosynth.data.measurements import unit
 from pathosynth.metrics.features import standardised
 from pathosynth.metrics.sets import Closeness, Support, closeness, support, wasserstein
-from pathosynth.stages.report.describe import describe
+from pathosynth.stages.report.describe import constant, describe
 from pathosynth.stages.report.measured import MeasuredSet
 
 SPLITS = 50
@@ -47,7 +47,9 @@ def compared(real: MeasuredSet, one: MeasuredSet, names: Sequence[str], neighbou
         neighbours: for the coverage; at most all other real cases.
     """
     found = wasserstein(_cases(real, names), _cases(one, names))
-    distances = {name: (ml, None if np.isnan(sds) else sds) for name, (ml, sds) in found.items()}
+    distances = {
+        name: (distance, None if constant(real.values[name]) else in_sd) for name, (distance, in_sd) in found.items()
+    }
     a, b = standardised(_table(real, names), _table(one, names))
     rank = min(neighbours, len(a) - 1)
     people = len(set(real.subjects))
@@ -69,8 +71,8 @@ def halves(real: MeasuredSet, names: Sequence[str], rng: np.random.Generator) ->
     if len(people) < FEWEST_SUBJECTS:
         return None
     cases, owner = _cases(real, names), np.array(real.subjects)
-    sd = {name: float(real.values[name].std(ddof=1)) for name in names}
-    found: dict[str, list[float]] = {name: [] for name in names if sd[name] > 0}
+    sd = {name: float(real.values[name].std(ddof=1)) for name in names if not constant(real.values[name])}
+    found: dict[str, list[float]] = {name: [] for name in sd}
     for _ in range(SPLITS):
         chosen = np.isin(owner, rng.permutation(people)[: len(people) // 2])
         split = wasserstein(
