@@ -54,7 +54,7 @@ def test_folder_is_a_data_set_with_its_tables(run: Run, model: Path, tmp_path: P
         path.name for path in out.iterdir()
     }
     assert "generated.csv" in (out / ".bidsignore").read_text().splitlines()
-    assert {row["check"] for row in rows(out, "checks.csv")} == {"geometry", "islands"}
+    assert {row["check"] for row in rows(out, "checks.csv")} == {"geometry", "islands", "nesting", "sides", "copies"}
     for row in rows(out, "cases.csv"):
         labels = nib.load(out / row["labels"])
         assert nib.aff2axcodes(labels.affine) == ("R", "A", "S")

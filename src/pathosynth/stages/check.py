@@ -9,6 +9,7 @@ import numpy as np
 
 from pathosynth.checks import CHECKS, run_checks
 from pathosynth.data.cases import Case, write_cases
+from pathosynth.data.copy_reference import CopyReference
 from pathosynth.data.findings import Bands, CheckInput, Finding
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Volume
@@ -24,13 +25,16 @@ BYTES_PER_VOXEL = 40
 
 @dataclass(frozen=True)
 class Checking:
-    """Which checks run, and the intensities they may compare with."""
+    """Which checks run, and the intensities and training cases they may compare with."""
 
     names: tuple[str, ...]
     bands: Bands | None = None
+    training_cases: CopyReference | None = None
 
     @classmethod
-    def of(cls, names: Sequence[str] = (), bands: Bands | None = None) -> "Checking":
+    def of(
+        cls, names: Sequence[str] = (), bands: Bands | None = None, training_cases: CopyReference | None = None
+    ) -> "Checking":
         """The named checks, all of them where none is named.
 
         Raises:
@@ -39,7 +43,7 @@ class Checking:
         unknown = sorted(set(names) - set(CHECKS))
         if unknown:
             raise ConfigError(f"--check {', '.join(unknown)}: expected some of {', '.join(CHECKS)}.")
-        return cls(tuple(names) or tuple(CHECKS), bands)
+        return cls(tuple(names) or tuple(CHECKS), bands, training_cases)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ def plan(cases: Sequence[Case], parents: Sequence[Case], names: Sequence[str], m
         ConfigError: no such check.
         ModelError: no such model.
     """
-    checking = Checking.of(names, find_model(model).bands if model else None)
+    found = find_model(model) if model else None
+    checking = Checking.of(names, found.bands if found else None, found.training_cases if found else None)
     known = {case.case: case for case in (*parents, *cases)}
     return Plan(
         command="check",
@@ -103,6 +108,7 @@ def judge(
         spacing_mm=labels.spacing_mm,
         source_labels=source_labels,
         bands=checking.bands,
+        training_cases=checking.training_cases,
     )
     return run_checks(case, checking.names)
 

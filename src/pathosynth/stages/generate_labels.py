@@ -21,7 +21,7 @@ from pathosynth.stages.orders import Ordered, Ordering
 
 log = logging.getLogger(__name__)
 
-CHECKS = ("geometry", "islands")
+CHECKS = ("geometry", "islands", "nesting", "sides", "copies")
 """What a label map without an image is judged by."""
 
 BYTES_PER_VOXEL = 900
@@ -210,7 +210,8 @@ def _judged(task: Ordered, labelling: Labelling, refused: Sequence[str]) -> Made
     labels, asked = generated.labels, wishes.in_measured_units(task.asked, labelling.known)
     names = [name for name in labelling.known if name in measurements.measurable(scheme)]
     got = measurements.measure(labels.array, scheme, labels.spacing_mm, names)
-    findings = run_checks(CheckInput(None, labels.array, scheme, labels.spacing_mm), CHECKS)
+    known = labelling.found.training_cases
+    findings = run_checks(CheckInput(None, labels.array, scheme, labels.spacing_mm, training_cases=known), CHECKS)
     failed = [f"{finding.name}: {finding.detail}" for finding in findings if not finding.passed]
     why = "; ".join([*failed, *_missed(asked, got, labelling)])
     return Made(generated, seed, asked, wishes.scaled(got, labelling.known), tuple(findings), tuple(refused), why)

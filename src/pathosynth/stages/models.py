@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pathosynth import image_generators, label_generators
+from pathosynth.data.copy_reference import CopyReference, load_reference
 from pathosynth.data.findings import Bands
 from pathosynth.data.requests import Request
 from pathosynth.image_generators import IMAGE_GENERATORS, load
@@ -65,10 +66,24 @@ class Found:
             raise ModelError(f"{path}: damaged ({error}). Copy or train the model again.") from None
 
     @property
+    def training_cases(self) -> CopyReference | None:
+        """Fingerprints of the cases the model learnt from; None where it has none.
+
+        Raises:
+            ModelError: the file is damaged.
+        """
+        return _fingerprints(self.folder) if self.folder else None
+
+    @property
     def identity(self) -> str:
         """Name and, for trained weights, the start of their SHA-256; goes into every sidecar."""
         weights = self.folder / "model.safetensors" if self.folder else None
         return f"{self.name}@{sha256(weights)[:16]}" if weights and weights.is_file() else self.name
+
+
+@lru_cache(maxsize=4)
+def _fingerprints(folder: Path) -> CopyReference | None:
+    return load_reference(folder)
 
 
 def shipped_models() -> dict[str, Path]:

@@ -28,8 +28,11 @@ class Generation:
 
     @classmethod
     def of(cls, ordering: Ordering, rendering: Rendering) -> "Generation":
-        """All checks, with the intensity bands of the image model where it has some."""
-        return cls(ordering, rendering, Checking.of(bands=rendering.found.bands))
+        """All checks, with what the models know of their training: intensities, and cases that may have been copied."""
+        made, drawn = (found.training_cases or {} for found in (ordering.labelling.found, rendering.found))
+        known = {kind: cases for kind, cases in drawn.items() if "image" in kind}
+        known |= {kind: cases for kind, cases in made.items() if "labels" in kind}
+        return cls(ordering, rendering, Checking.of(bands=rendering.found.bands, training_cases=known or None))
 
     def described(self) -> dict[str, Any]:
         """What goes into the run record."""

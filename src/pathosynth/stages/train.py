@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pathosynth.data.cases import Case
+from pathosynth.data.copy_reference import save_reference
 from pathosynth.data.intensity import robust_scale
 from pathosynth.data.labelled import LabelledBrain
 from pathosynth.data.labels import LabelScheme
@@ -143,8 +144,11 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
         reached = _follow(steps, config.total_steps, options.out if rank.is_writer else None, agreed, notice)
     distributed.teardown()
     if record is not None and reached:
-        if training.generator not in LABEL_GENERATORS:
-            _write_bands(options.out, [pair for pair in examples if pair.contrast == config.contrast], scheme)
+        of_labels = training.generator in LABEL_GENERATORS
+        shown = examples if of_labels else [pair for pair in examples if pair.contrast == config.contrast]
+        if not of_labels:
+            _write_bands(options.out, shown, scheme)
+        _write_fingerprints(options.out, shown, {case.case for case in used if case.origin == "morphed"}, scheme)
         record.complete(subjects=sorted({case.subject for case in used}))
     return reached
 
@@ -213,3 +217,22 @@ def _write_bands(out: Path, pairs: Sequence[Pair], scheme: LabelScheme) -> None:
     from pathosynth.checks.intensity import learn_bands
 
     write_text(out / BANDS_FILE, json_text({name: list(band) for name, band in learn_bands(pairs, scheme).items()}))
+
+
+def _write_fingerprints(out: Path, examples: Sequence[Any], morphed: set[str], scheme: LabelScheme) -> None:
+    """Keep what copies of training cases are recognised by; without it the check of copies judges nothing.
+
+    Args:
+        out: model folder.
+        examples: label maps, or pairs with images.
+        morphed: names of cases whose parents are found in their place, where those are among the examples.
+        scheme: legend.
+    """
+    from pathosynth.checks.copies import learn_copies
+
+    own = [one for one in examples if one.case not in morphed] or examples
+    images = [one.image for one in own] if isinstance(own[0], Pair) else None
+    try:
+        save_reference(out, learn_copies(own, scheme, images))
+    except InputError as error:
+        log.warning("copies of training cases will not be recognised: %s", error)
