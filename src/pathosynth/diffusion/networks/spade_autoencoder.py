@@ -2,7 +2,9 @@
 
 The encoder sees the image only. The decoder is told the labels (SPADE), so the latents have to carry what labels do
 not say: contrast, texture, what lies inside a structure. Both work at half resolution behind a space-to-depth stem; two
-thin convolutions at full resolution see the labels again, which keeps edges where the labels have them.
+thin convolutions at full resolution see the labels again, which keeps edges where the labels have them. Normalising
+the channels of a voxel takes away how large they are, that is how bright an image is, so a linear path leads around the
+last normalisation of either network.
 """
 
 from typing import NamedTuple
@@ -72,7 +74,9 @@ class SpadeAutoencoder(nn.Module):
         self.encode_quarter = nn.Sequential(*(SpadeResidualBlock(quarter, quarter) for _ in range(blocks)))
         self.coded_norm = ChannelNorm(quarter)
         self.coded = nn.Conv3d(quarter, 2 * latent_channels, 3, padding=1)
-        nn.init.zeros_(self.coded.weight[latent_channels:])
+        self.coded_linear = nn.Conv3d(quarter, 2 * latent_channels, 1, bias=False)
+        for layer in (self.coded, self.coded_linear):
+            nn.init.zeros_(layer.weight[latent_channels:])
         nn.init.constant_(list(self.coded.parameters())[1][latent_channels:], FIRST_LOG_VARIANCE)
         self.latent_stem = nn.Conv3d(latent_channels, quarter, 3, padding=1)
         self.decode_quarter = nn.ModuleList(decoder_block(quarter) for _ in range(blocks))
@@ -80,6 +84,7 @@ class SpadeAutoencoder(nn.Module):
         self.decode_half = nn.ModuleList(decoder_block(half) for _ in range(blocks))
         self.out_norm = ChannelNorm(half)
         self.out = nn.Conv3d(half, 8 * features, 3, padding=1)
+        self.out_linear = nn.Conv3d(half, 8 * features, 1, bias=False)
         seen = features + (label_channels if spade else 0)
         self.head_linear = nn.Conv3d(seen, 1, 1)
         self.head1 = nn.Conv3d(seen, head_width, 3, padding=1)
@@ -95,7 +100,8 @@ class SpadeAutoencoder(nn.Module):
         """(B, 1, I, J, K) in [-1, 1], sides multiples of 4 -> mean and sigma of the latents."""
         h = self.encode_half(self.stem(space_to_depth(image, 2)))
         h = self.encode_quarter(self.shrink(h))
-        mean, log_variance = self.coded(F.silu(self.coded_norm(h))).float().chunk(2, dim=1)
+        coded = self.coded(F.silu(self.coded_norm(h))) + self.coded_linear(h)
+        mean, log_variance = coded.float().chunk(2, dim=1)
         return Coded(mean, torch.exp(log_variance.clamp(*LOG_VARIANCE) / 2))
 
     def decode(self, latents: Tensor, maps: LabelMaps) -> Tensor:
@@ -106,7 +112,7 @@ class SpadeAutoencoder(nn.Module):
         h = self.grow(h)
         for block in self.decode_half:
             h = recomputed(block, h, maps) if self.checkpointing else block(h, maps)
-        h = depth_to_space(self.out(F.silu(self.out_norm(h))), 2)
+        h = depth_to_space(self.out(F.silu(self.out_norm(h))) + self.out_linear(h), 2)
         if self.spade:
             h = torch.cat([h, maps.one_hot.to(h.dtype)], dim=1)
         image: Tensor = self.head_linear(h) + self.head2(F.silu(self.head1(h)))
