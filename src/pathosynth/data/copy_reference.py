@@ -45,7 +45,7 @@ CopyReference = Mapping[str, KnownCases]
 
 
 def save_reference(folder: Path, reference: CopyReference) -> None:
-    """Write `FILE` into a model folder; about 27 kB per case with an image, 17 kB without."""
+    """Write `FILE` into a model folder; 28 kB per case with an image, 17 kB without: 2 MB hold 70 cases."""
     arrays, facts = {}, {}
     for kind, known in reference.items():
         arrays[kind] = np.ascontiguousarray(known.vectors, dtype=np.int8)
