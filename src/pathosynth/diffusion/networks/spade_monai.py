@@ -69,7 +69,7 @@ class MonaiSpadeAutoencoder(nn.Module):
 
 
 class MonaiSpadeUNet(nn.Module):
-    """MONAI's SPADEDiffusionModelUNet with attention on all levels but the first, called like our own.
+    """MONAI's SPADEDiffusionModelUNet, attention on all levels but the first, residual resampling; called like our own.
 
     Args:
         label_channels: N of the label maps.
@@ -106,6 +106,7 @@ class MonaiSpadeUNet(nn.Module):
             channels=tuple(channels),
             attention_levels=[level > 0 for level in range(len(channels))],
             norm_num_groups=32,
+            resblock_updown=True,
             num_head_channels=[0, *channels[1:]],
             num_class_embeds=contrasts + 1 if contrasts else None,
             spade_intermediate_channels=hidden,
