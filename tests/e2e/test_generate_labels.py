@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,7 @@ def toy() -> Iterator[ModuleType]:
     spec.loader.exec_module(module)
     yield module
     LABEL_GENERATORS.pop("toy_labels", None)
+    sys.modules.pop("pathosynth_plugin_toy_labels", None)
 
 
 @pytest.fixture

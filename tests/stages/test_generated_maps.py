@@ -33,6 +33,7 @@ def toy() -> Iterator[ModuleType]:
     use_plugins([Path(__file__).with_name("toy_labels.py")])
     yield sys.modules["pathosynth_plugin_toy_labels"]
     LABEL_GENERATORS.pop("toy_labels")
+    sys.modules.pop("pathosynth_plugin_toy_labels")
 
 
 def run(
