@@ -113,8 +113,11 @@ class Sampling(BaseConfig):
     """Measure the decoded map and correct until the request is met."""
     tolerance: float = Field(0.02, gt=0, lt=0.5)
     """Largest relative error of a met request."""
-    corrections: int = Field(1, ge=0)
-    """How often the request is corrected with the same noise before the flow engine does the rest."""
+    corrections: int = Field(3, ge=0)
+    """How often at most the request is corrected with the same noise."""
+    decision_limit: float = Field(0.1, ge=0, lt=1)
+    """Relative error up to which the decoder's decision is moved to meet the request; beyond it the flow engine
+    reshapes the map."""
     candidates: int = Field(4, gt=0)
     """Noises tried until a map is valid and the request is met."""
     beyond: Literal["morph", "guide", "refuse"] = "morph"

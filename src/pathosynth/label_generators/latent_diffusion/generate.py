@@ -1,7 +1,6 @@
 """Measurements to label maps: sample, measure, correct, and let the flow engine do the last per cent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,35 +8,29 @@ import torch
 from torch import Tensor
 
 from pathosynth.data.generated import Generated
-from pathosynth.data.measurements import AGES, RATIO, group_of, measure, unit
+from pathosynth.data.measurements import AGES, unit
 from pathosynth.data.volume import Volume
 from pathosynth.diffusion.guidance import guided
 from pathosynth.diffusion.objective import to_x0
 from pathosynth.diffusion.precision import use_bf16
 from pathosynth.diffusion.randomness import generator
 from pathosynth.diffusion.sample import sample
+from pathosynth.label_generators.latent_diffusion.closing import (
+    HEAD,
+    Draft,
+    corrected,
+    decided,
+    label_values,
+    measured,
+    relative_error,
+    reshaped,
+)
 from pathosynth.label_generators.latent_diffusion.conditions import encode, resolved, told
 from pathosynth.label_generators.latent_diffusion.config import Sampling
-from pathosynth.label_generators.latent_diffusion.maps import Deformation, on_grid
 from pathosynth.label_generators.latent_diffusion.model import Model, build_schedule
 from pathosynth.label_generators.latent_diffusion.tidy import tidied
-from pathosynth.morphing.classes import Part
-from pathosynth.morphing.plan import Plan
-from pathosynth.morphing.reshape import reshape
-from pathosynth.runs.errors import ConfigError, InputError, MorphError
+from pathosynth.runs.errors import InputError, MorphError
 from pathosynth.runs.seeds import derived_seed
-
-HEAD = "intracranial_ml"
-"""Met by scaling the map, not by the flow: nothing inside could pay for it."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A decoded map and the measurements of what was asked for."""
-
-    labels: np.ndarray
-    got: dict[str, float]
-    error: float
 
 
 def generate(
@@ -73,7 +66,9 @@ def draw(model: Model, asked: Sequence[Mapping[str, float]], seeds: Sequence[int
         seeds: one per map.
         settings: sampler and guidance.
     """
-    return _decoded(model, _latents(model, asked, seeds, settings))
+    latents = _latents(model, asked, seeds, settings)
+    maps = [_logits(model, one).argmax(dim=0) for one in latents]  # one after the other, to save memory
+    return torch.stack(maps).to("cpu", torch.uint8).numpy()
 
 
 @torch.inference_mode()
@@ -111,12 +106,11 @@ def _latents(model: Model, asked: Sequence[Mapping[str, float]], seeds: Sequence
 
 
 @torch.inference_mode()
-def _decoded(model: Model, latents: Tensor) -> np.ndarray:
-    """Most likely class of every voxel, one map after the other to save memory."""
+def _logits(model: Model, latents: Tensor) -> Tensor:
+    """Logits of all classes, (C, I, J, K), from the latents of one map."""
     bf16 = use_bf16(model.config.autoencoder.precision, model.device)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-        maps = [model.autoencoder.decode(model.scale.restored(one[None])).argmax(dim=1)[0] for one in latents]
-    return torch.stack(maps).to("cpu", torch.uint8).numpy()
+        return model.autoencoder.decode(model.scale.restored(latents[None]))[0]
 
 
 def _one(model: Model, wanted: Mapping[str, float], seed: int, settings: Sampling) -> Generated:
@@ -137,7 +131,7 @@ def _one(model: Model, wanted: Mapping[str, float], seed: int, settings: Samplin
             steps.append({"what": "given_up", "reason": str(error)})
             continue
         volume = Volume(labels, np.diag([*model.spacing_mm, 1.0]))
-        return Generated(volume, asked, _measured(model, labels, asked), beyond, tuple(steps), attempt)
+        return Generated(volume, asked, measured(model, labels, asked), beyond, tuple(steps), attempt)
     raise MorphError(
         f"Request {', '.join(f'{n}={v:g} {unit(n)}' for n, v in asked.items())}: none of {settings.candidates} "
         f"candidates could be brought to it: {'; '.join(reasons)}"
@@ -147,23 +141,31 @@ def _one(model: Model, wanted: Mapping[str, float], seed: int, settings: Samplin
 def _candidate(
     model: Model, asked: Mapping[str, float], seed: int, settings: Sampling, steps: list[dict[str, Any]]
 ) -> np.ndarray:
-    """One noise: sample, correct the request with the same noise, reshape the rest; returns label values."""
+    """One noise: sample, correct the request with the same noise, move the decision or reshape; label values."""
     targets = {name: value for name, value in asked.items() if name not in AGES}
     request = dict(asked)
     if settings.beyond == "morph":
         request = {name: model.conditions[name].clamped(value) for name, value in request.items()}
-    best = _draft(model, request, asked, seed, settings, steps, "sampled")
+    drafts = [_draft(model, request, asked, seed, settings, steps, "sampled")]
     if not settings.closed_loop or not targets:
-        return best.labels
+        return label_values(model, drafts[0].classes)
     for _ in range(settings.corrections):
-        if best.error <= settings.tolerance:
+        if drafts[-1].error <= settings.tolerance:
             break
-        request = _corrected(model, request, asked, best.got, settings)
-        again = _draft(model, request, asked, seed, settings, steps, "corrected")
-        best = min(best, again, key=lambda draft: draft.error)
+        request = corrected(drafts, asked)
+        if settings.beyond != "guide":
+            request = {name: model.conditions[name].clamped(value) for name, value in request.items()}
+        if request == drafts[-1].request:
+            break
+        drafts.append(_draft(model, request, asked, seed, settings, steps, "corrected"))
+    best = min(drafts, key=lambda draft: draft.error)
     if best.error <= settings.tolerance:
-        return best.labels
-    return _reshaped(model, best, targets, steps)
+        return label_values(model, best.classes)
+    if best.error <= settings.decision_limit and HEAD not in targets:
+        labels = decided(model, best, targets, settings.tolerance, steps)
+        if relative_error(targets, measured(model, labels, targets)) <= settings.tolerance:
+            return labels
+    return reshaped(model, label_values(model, best.classes), targets, steps)
 
 
 def _draft(
@@ -175,80 +177,16 @@ def _draft(
     steps: list[dict[str, Any]],
     what: str,
 ) -> Draft:
-    classes = draw(model, [request], [seed], settings)[0]
+    logits = _logits(model, _latents(model, [request], [seed], settings)[0])
+    classes = logits.argmax(dim=0).to("cpu", torch.uint8).numpy()
     if not classes.any():
         raise InputError(f"The model made an empty map for seed {seed}. Use less guidance or another seed.")
     changed = 0
     if settings.tidy:
         classes, changed = tidied(classes)
-    labels = np.array([0, *model.scheme.values], dtype=np.uint16)[classes]
-    got = _measured(model, labels, asked)
+    got = measured(model, label_values(model, classes), asked)
     steps.append({"what": what, "request": dict(request), "got": got, "tidied_voxels": changed, "seed": seed})
-    return Draft(labels, got, _error(asked, got))
-
-
-def _corrected(
-    model: Model,
-    request: Mapping[str, float],
-    asked: Mapping[str, float],
-    got: Mapping[str, float],
-    settings: Sampling,
-) -> dict[str, float]:
-    """The request moved by what was missing, kept inside the trained range unless the model may extrapolate."""
-    moved = dict(request)
-    for name, value in got.items():
-        moved[name] = max(0.0, request[name] + asked[name] - value)
-        if settings.beyond != "guide":
-            moved[name] = model.conditions[name].clamped(moved[name])
-    return moved
-
-
-def _reshaped(model: Model, draft: Draft, targets: Mapping[str, float], steps: list[dict[str, Any]]) -> np.ndarray:
-    """Scale the head to its asked size, then let the flow engine bring every asked volume to its value.
-
-    External CSF pays for what the flow changes, so the head keeps its size.
-    """
-    labels = draft.labels
-    head_ml = measure(labels, model.scheme, model.spacing_mm, [HEAD])[HEAD] if model.scheme.has("intracranial") else 0.0
-    if HEAD in targets:
-        labels = _scaled(model, labels, (targets[HEAD] / head_ml) ** (1 / 3))
-        head_ml = targets[HEAD]
-        steps.append({"what": "scaled", "got": _measured(model, labels, targets)})
-    volumes_ml = {
-        group_of(name): value * (head_ml if name == RATIO else 1.0) for name, value in targets.items() if name != HEAD
-    }
-    if not volumes_ml:
-        return labels
-    parts = {group: Part(model.scheme.group(group), volume_ml=ml) for group, ml in volumes_ml.items()}
-    values = [value for part in parts.values() for value in part.values]
-    if len(set(values)) != len(values):
-        raise ConfigError(
-            f"Request for {', '.join(targets)}: these measurements share labels, so they cannot all be met exactly. "
-            "Ask for one of them, or use the open loop."
-        )
-    morphed = reshape(labels, model.scheme, model.spacing_mm, Plan(parts=parts))
-    got = _measured(model, morphed.labels, targets)
-    steps.append({"what": "morphed", "asked_ml": volumes_ml, "got": got, "from": draft.got})
-    return morphed.labels
-
-
-def _scaled(model: Model, labels: np.ndarray, factor: float) -> np.ndarray:
-    """The map enlarged by a factor about its middle, on the same grid."""
-    grid = model.config.grid
-    centre = (np.array(grid.shape) - 1) / 2 * grid.spacing_mm
-    classes = model.scheme.indices(labels)
-    larger = on_grid(classes, grid.spacing_mm, centre, grid, Deformation(np.eye(3) / factor, np.zeros(3), None, False))
-    scaled: np.ndarray = np.array([0, *model.scheme.values], dtype=np.uint16)[larger]
-    return scaled
-
-
-def _measured(model: Model, labels: np.ndarray, asked: Mapping[str, float]) -> dict[str, float]:
-    return measure(labels, model.scheme, model.spacing_mm, [name for name in asked if name not in AGES])
-
-
-def _error(asked: Mapping[str, float], got: Mapping[str, float]) -> float:
-    """Largest relative difference between what was asked and got."""
-    return max((abs(value / asked[name] - 1) if asked[name] else np.inf for name, value in got.items()), default=0.0)
+    return Draft(dict(request), classes, logits, got, relative_error(asked, got))
 
 
 def _attempt_seed(seed: int, attempt: int) -> int:
