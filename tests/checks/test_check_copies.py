@@ -249,7 +249,7 @@ def test_limit_holds_what_it_promises(rng: np.random.Generator) -> None:
         for _ in range(2000):
             z = rng.normal(0.15, 0.03, count + 1)
             above.append(np.tanh(z[-1]) > likeness.limit(np.tanh(z[:-1]).astype(np.float32), 95.0))
-        assert 0.02 < np.mean(above) < 0.06
+        assert np.mean(above) < 0.05
     assert np.isnan(likeness.limit(np.array([0.1, 0.2], np.float32), 95.0))
     assert likeness.limit(np.full(5, 0.999, np.float32), 99.5) == likeness.HIGHEST_LIMIT
 

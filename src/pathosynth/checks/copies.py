@@ -27,8 +27,8 @@ class Config(BaseConfig):
     """What counts as a copy. Limits are learnt from how alike different training subjects are."""
 
     rule: Literal["95", "99.5"] = "99.5"
-    """Percentile of the similarity between different subjects above which a case is a copy; 95 also turns down about
-    one novel case in twenty."""
+    """Percentile of the similarity between different subjects above which a case is a copy; 95 also turns down up
+    to one novel case in twenty."""
     parts: tuple[Literal["labels", "image"], ...] = ("labels", "image")
     """What is compared, where both the case and the model have it."""
 

@@ -62,8 +62,8 @@ def frechet(real: np.ndarray, generated: np.ndarray) -> float:
     mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
     a, b = (a - mean_a) / np.sqrt(len(a) - 1), (b - mean_b) / np.sqrt(len(b) - 1)
     # A = Q R with orthonormal Q: R R'^T has the singular values of A A'^T and no side longer than d.
-    r_a, r_b = np.linalg.qr(a, mode="r"), np.linalg.qr(b, mode="r")
-    together = float(np.linalg.svd(r_a @ r_b.T, compute_uv=False).sum())
+    r_a, r_b = (np.asarray(np.linalg.qr(rows, mode="r")) for rows in (a, b))
+    together = float(np.linalg.norm(r_a @ r_b.T, ord="nuc"))
     return max(float(((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * together), 0.0)
 
 
