@@ -4,7 +4,8 @@
     python benchmarks/headline_latent_images.py MODEL --train CASES --unseen CASES_OF_OTHER_PEOPLE --seeds 2
 
 Per unseen map: correlation with the real image inside the labels and the other numbers of headline_generalisation.py,
-for the model and for a Gaussian mixture with random intensities. Per set, on the model's training label maps: Frechet distance in 6 dimensions and kernel distance of
+for the model and for a Gaussian mixture with random intensities. Per set, on the training label maps:
+Frechet distance in 6 dimensions and kernel distance of
 `metrics.features.NET`, MS-SSIM between people, share of tissue medians inside the training bands; the same numbers
 between two halves of the real set say what is small.
 """

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pathosynth.diffusion.precision import check_lowest_level, use_bf16
+from pathosynth.diffusion.precision import use_bf16
+from pathosynth.diffusion.sizes import check_lowest_level
 
 CPU = torch.device("cpu")
 

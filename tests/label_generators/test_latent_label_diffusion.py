@@ -12,9 +12,9 @@ from torch.distributions import kl_divergence as torch_kl
 from pathosynth.data.labelled import LabelledBrain
 from pathosynth.data.labels import load_scheme
 from pathosynth.diffusion.distributed import Rank
-from pathosynth.diffusion.latents import Latents, LatentScale
+from pathosynth.diffusion.latents import Latents, LatentScale, kl_divergence
 from pathosynth.diffusion.networks.blocks import parameter_count
-from pathosynth.diffusion.networks.label_autoencoder import LabelCoding, kl_divergence
+from pathosynth.diffusion.networks.label_autoencoder import LabelCoding
 from pathosynth.diffusion.networks.latent_unet import LatentUNet
 from pathosynth.label_generators.latent_diffusion import Config, config_from_preset, generate, load_model, train
 from pathosynth.label_generators.latent_diffusion.generate import draw

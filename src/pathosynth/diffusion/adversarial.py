@@ -7,7 +7,6 @@ optimiser, one checkpoint and one gradient exchange between processes serve both
 
 from typing import Any, NamedTuple
 
-import torch
 from monai.networks.nets.patchgan_discriminator import PatchDiscriminator
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -70,12 +69,3 @@ def least_squares(verdicts: Judged) -> tuple[Tensor, Tensor]:
     for_autoencoder = (verdicts.for_autoencoder.float() - 1).square().mean()
     for_discriminator = (verdicts.made.float().square().mean() + (verdicts.real.float() - 1).square().mean()) / 2
     return for_autoencoder, for_discriminator
-
-
-def kl_divergence(mean: Tensor, sigma: Tensor) -> Tensor:
-    """KL of N(mean, sigma^2) from N(0, 1), summed over the latents of a sample, averaged over the batch.
-
-    Kingma & Welling 2014, appendix B.
-    """
-    per_value = 0.5 * (mean.square() + sigma.square() - 2 * torch.log(sigma.clamp(min=1e-12)) - 1)
-    return per_value.flatten(1).sum(dim=1).mean()

@@ -90,3 +90,12 @@ class Latents:
             noise: standard normal, (B, C, I, J, K).
         """
         return self.scale.normalised(self.mean[indices] + self.sigma[indices] * noise)
+
+
+def kl_divergence(mean: Tensor, sigma: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of N(mean, sigma) from the standard normal, summed per example: (B,).
+
+    Kingma & Welling 2014, appendix B.
+    """
+    each = 0.5 * (mean.square() + sigma.square() - 1) - sigma.clamp(min=1e-15).log()
+    return each.flatten(1).sum(dim=1)

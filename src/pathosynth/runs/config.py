@@ -1,6 +1,7 @@
 """Settings: frozen pydantic models, TOML on disk, unknown keys refused."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,3 +86,30 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {pair}: '{key.strip()}' was given twice. Keep one.")
         table[parts[-1]] = value
     return values
+
+
+def preset_config(
+    model: type[ConfigT], presets: Mapping[str, dict[str, Any]], name: str, changes: Mapping[str, Any]
+) -> ConfigT:
+    """Settings of a preset with some of them changed.
+
+    Args:
+        model: the settings; has a field `preset`.
+        presets: nested plain values by name.
+        name: which of them.
+        changes: nested, e.g. ``{"training": {"steps": 100}}``.
+
+    Raises:
+        ConfigError: no such preset, an unknown key, or values that do not go together.
+    """
+    if name not in presets:
+        raise ConfigError(f"--preset {name}: expected one of {', '.join(presets)}.")
+    return build_config(model, _merged(presets[name], changes) | {"preset": name}, where=f"preset '{name}'")
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged

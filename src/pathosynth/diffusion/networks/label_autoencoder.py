@@ -143,9 +143,3 @@ class MonaiLabelAutoencoder(nn.Module):
         """As `SmallLabelAutoencoder.forward`."""
         mean, sigma = self.encode(labels)
         return self.decode(mean + sigma * noise.to(mean)), mean, sigma
-
-
-def kl_divergence(mean: Tensor, sigma: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of N(mean, sigma) from the standard normal, summed per example: (B,)."""
-    each = 0.5 * (mean.square() + sigma.square() - 1) - sigma.clamp(min=1e-15).log()
-    return each.flatten(1).sum(dim=1)

@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from pathosynth.diffusion.optimisation import Optimisation
 from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.runs.config import build_config
-from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.config import preset_config
 
 
 class Network(BaseConfig):
@@ -132,24 +131,5 @@ def presets() -> dict[str, dict[str, Any]]:
 
 
 def config_from_preset(name: str, changes: dict[str, Any]) -> Config:
-    """Settings of a preset with some of them changed.
-
-    Args:
-        name: key of `presets()`.
-        changes: nested dictionary, e.g. ``{"training": {"steps": 100}}``.
-
-    Raises:
-        ConfigError: no such preset, an unknown key, or values that do not go together.
-    """
-    known = presets()
-    if name not in known:
-        raise ConfigError(f"--preset {name}: expected one of {', '.join(known)}.")
-    return build_config(Config, _merge(known[name], changes) | {"preset": name}, where=f"preset '{name}'")
-
-
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+    """Settings of a preset with some of them changed, see `runs.config.preset_config`."""
+    return preset_config(Config, presets(), name, changes)

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pathosynth.diffusion.optimisation import Optimisation
+from pathosynth.diffusion.sizes import check_multiple
 from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.runs.config import build_config
-from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.config import preset_config
 
 
 class Grid(BaseConfig):
@@ -181,9 +181,9 @@ class Config(BaseConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
         crop = self.autoencoder.crop_voxels
-        _check_multiple("grid.shape", self.grid.shape, self.multiple)
+        check_multiple("grid.shape", self.grid.shape, self.multiple)
         if crop is not None:
-            _check_multiple("autoencoder.crop_voxels", crop, self.downsampling)
+            check_multiple("autoencoder.crop_voxels", crop, self.downsampling)
         if self.autoencoder.kind == "small":
             if len(self.autoencoder.channels) != 1:
                 raise ValueError("autoencoder.channels: kind 'small' takes one number, the width at half resolution")
@@ -201,16 +201,6 @@ class Config(BaseConfig):
         return self
 
 
-def _check_multiple(name: str, shape: tuple[int, ...], multiple: int) -> None:
-    if any(n % multiple or n < multiple for n in shape):
-        below = [max(multiple, n // multiple * multiple) for n in shape]
-        above = [max(multiple, -(-n // multiple) * multiple) for n in shape]
-        raise ValueError(
-            f"{name}: {list(shape)} does not fit the networks, which need multiples of {multiple} voxels; the nearest "
-            f"possible are {below} and {above}"
-        )
-
-
 def presets() -> dict[str, dict[str, Any]]:
     """The shipped presets by name."""
     text = (resources.files(__package__) / "presets.toml").read_text(encoding="utf-8")
@@ -218,19 +208,5 @@ def presets() -> dict[str, dict[str, Any]]:
 
 
 def config_from_preset(name: str, changes: dict[str, Any]) -> Config:
-    """Settings of a preset with some of them changed.
-
-    Args:
-        name: key of `presets()`.
-        changes: nested dictionary, e.g. ``{"diffusion": {"steps": 100}}``.
-
-    Raises:
-        ConfigError: no such preset, an unknown key, or values that do not go together.
-    """
-    known = presets()
-    if name not in known:
-        raise ConfigError(f"--preset {name}: expected one of {', '.join(known)}.")
-    merged: dict[str, Any] = dict(known[name])
-    for key, value in changes.items():
-        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
-    return build_config(Config, merged | {"preset": name}, where=f"preset '{name}'")
+    """Settings of a preset with some of them changed, see `runs.config.preset_config`."""
+    return preset_config(Config, presets(), name, changes)

@@ -6,12 +6,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from pathosynth.diffusion.adversarial import kl_divergence, least_squares
-from pathosynth.diffusion.latents import Latents
+from pathosynth.diffusion.adversarial import least_squares
+from pathosynth.diffusion.latents import Latents, kl_divergence
 from pathosynth.diffusion.networks.spade import LabelMaps
 from pathosynth.diffusion.objective import noised, target
 from pathosynth.diffusion.perceptual import Distance, lpips_distance, perceptual_distance
 from pathosynth.diffusion.schedule import Schedule
+from pathosynth.diffusion.times import draw_times
 from pathosynth.image_generators.spade_latent_diffusion.brains import Brains, Whole
 from pathosynth.image_generators.spade_latent_diffusion.config import Config
 from pathosynth.image_generators.spade_latent_diffusion.examples import Crops, one_hot
@@ -38,7 +39,7 @@ def autoencoder_loss(config: Config, class_count: int) -> Callable[[nn.Module, C
         rebuilt = rebuilt.float()
         weight = torch.where(classes[:, None] > 0, 1.0, settings.background_weight)
         total = ((rebuilt - image).abs() * weight).sum() / weight.sum()
-        total = total + settings.kl_weight * kl_divergence(coded.mean, coded.sigma)
+        total = total + settings.kl_weight * kl_divergence(coded.mean, coded.sigma).mean()
         if distance is not None:
             total = total + settings.perceptual_weight * distance(rebuilt, image)
         if verdicts is not None:
@@ -59,7 +60,7 @@ def diffusion_loss(
         device = next(model.parameters()).device
         count, shape = len(batch.indices), latents.mean.shape[1:]
         x0 = latents.draw(batch.indices, torch.randn((count, *shape), generator=draws)).to(device)
-        t = draw_times(count, draws, config, schedule).to(device)
+        t = draw_times(count, settings.time, draws, schedule).to(device)
         eps = torch.randn(x0.shape, generator=draws).to(device)
         unlabelled = (torch.rand(count, generator=draws) < settings.drop).to(device)
         untold = torch.rand(count, generator=draws) < settings.drop_contrast
@@ -76,10 +77,3 @@ def diffusion_loss(
         return cast(Tensor, per_brain.mean())
 
     return loss
-
-
-def draw_times(count: int, draws: torch.Generator, config: Config, schedule: Schedule) -> Tensor:
-    """Training times in (0, 1], (count,): uniform over the schedule, or logit-normal (0.6, 1.2)."""
-    if config.diffusion.time == "uniform":
-        return schedule.place(torch.rand(count, generator=draws))
-    return torch.sigmoid(torch.randn(count, generator=draws) * 1.2 + 0.6)

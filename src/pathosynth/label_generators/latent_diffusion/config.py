@@ -7,10 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pathosynth.diffusion.optimisation import Optimisation
-from pathosynth.diffusion.precision import check_lowest_level
+from pathosynth.diffusion.sizes import check_lowest_level, check_multiple
 from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.runs.config import build_config
-from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.config import preset_config
 
 
 class Grid(BaseConfig):
@@ -160,10 +159,10 @@ class Config(BaseConfig):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "Config":
-        _check_multiple("grid.shape", self.grid.shape, self.multiple)
+        check_multiple("grid.shape", self.grid.shape, self.multiple)
         crop = self.autoencoder.crop_voxels
         if crop is not None:
-            _check_multiple("autoencoder.crop_voxels", crop, self.downsampling)
+            check_multiple("autoencoder.crop_voxels", crop, self.downsampling)
             if any(c > n for c, n in zip(crop, self.grid.shape, strict=True)):
                 raise ValueError(f"autoencoder.crop_voxels: {list(crop)} is larger than the grid {self.grid.shape}")
         trained = crop or self.grid.shape
@@ -177,16 +176,6 @@ class Config(BaseConfig):
         return self
 
 
-def _check_multiple(name: str, shape: tuple[int, ...], multiple: int) -> None:
-    if any(n % multiple or n < multiple for n in shape):
-        below = [max(multiple, n // multiple * multiple) for n in shape]
-        above = [-(-n // multiple) * multiple for n in shape]
-        raise ValueError(
-            f"{name}: {list(shape)} does not fit the networks, which need multiples of {multiple} voxels; the nearest "
-            f"possible are {below} and {above}"
-        )
-
-
 def presets() -> dict[str, dict[str, Any]]:
     """All presets by name, as nested plain values."""
     text = resources.files(__package__).joinpath("presets.toml").read_text(encoding="utf-8")
@@ -194,15 +183,5 @@ def presets() -> dict[str, dict[str, Any]]:
 
 
 def config_from_preset(name: str, changes: dict[str, Any]) -> Config:
-    """A preset with some values changed.
-
-    Raises:
-        ConfigError: no such preset, an unknown key, or a value out of range.
-    """
-    known = presets()
-    if name not in known:
-        raise ConfigError(f"--preset {name}: expected one of {', '.join(known)}.")
-    merged: dict[str, Any] = {"preset": name, **known[name]}
-    for key, value in changes.items():
-        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
-    return build_config(Config, merged, f"latent_diffusion settings (preset '{name}')")
+    """Settings of a preset with some of them changed, see `runs.config.preset_config`."""
+    return preset_config(Config, presets(), name, changes)

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from pathosynth.data.labelled import LabelledBrain
 from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
 from pathosynth.diffusion.distributed import Rank
-from pathosynth.diffusion.latents import Latents
+from pathosynth.diffusion.latents import Latents, kl_divergence
 from pathosynth.diffusion.loop import StepResult
-from pathosynth.diffusion.networks.label_autoencoder import kl_divergence
 from pathosynth.diffusion.objective import noised, target
 from pathosynth.diffusion.phases import Phase, Ready, Training, Weights, train_phases
 from pathosynth.diffusion.schedule import Schedule, broadcast
