@@ -121,9 +121,7 @@ def main() -> None:
     if args.child:
         print(json.dumps(measure(*args.child, args.precision, args.rounds)))
         return
-    print(
-        "| network | part | M parameters | kept [CPU s] | computed | MONAI's module | saved | largest difference | GiB |"
-    )
+    print("| network | part | M parameters | kept [CPU s] | computed | MONAI's module | saved | difference | GiB |")
     print("|---|---|---|---|---|---|---|---|---|")
     own = [sys.executable, __file__, "--precision", args.precision, "--rounds", str(args.rounds), "--child"]
     for row in args.rows:

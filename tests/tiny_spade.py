@@ -40,10 +40,11 @@ def config(**changes: Any) -> Config:
             "latent_channels": 2,
         }
         | {"perceptual": "none", "crop_voxels": [16, 16, 16]},
-        "diffusion": quick | {"steps": 60, "learning_rate": 5e-3, "ema_decay": 0.95, "width": 16, "multipliers": [1]},
+        "diffusion": quick
+        | {"objective": "flow", "steps": 60, "learning_rate": 5e-3, "ema_decay": 0.95, "width": 16, "multipliers": [1]},
         "augmentation": {"copies": 1, "affine": 0.0},
         "grid": {"shape": [24, 32, 24], "spacing_mm": [4.0, 4.0, 4.0]},
-        "sampling": {"steps": 3},
+        "sampling": {"steps": 4},
     }
     for key, value in changes.items():
         parts[key] = {**parts.get(key, {}), **value} if isinstance(value, dict) else value
