@@ -22,9 +22,10 @@ from pathosynth.stages.synthesize import Synthesis
 from pathosynth.stages.synthesize_generated import Generation
 
 LABEL_MODEL = "fetal-labels"
-VENTRICLES_ML = (10.0, 25.0, 50.0)
-"""Of the generated heads: wide, wider, widest."""
-MAX_DRAWS = 4
+VENTRICLES_ML = (12.0, 22.0, 32.0)
+"""Of the generated heads: wide, wider, widest; larger ones do not fit every head of that age."""
+AGE_WEEKS = 32.0
+MAX_DRAWS = 6
 
 SCHEME = "kcl8"
 PATHOLOGY = "ventriculomegaly"
@@ -115,8 +116,9 @@ def _generated(model: str, rendering: Rendering, options: Options) -> tuple[Gene
     labelling = Labelling.of(model, {}, options.device)
     ordering = Ordering.of(labelling, [f"ventricle_ml=choice:{volumes}"], len(VENTRICLES_ML), MAX_DRAWS)
     orders = zip(ordering.orders(options.seed), VENTRICLES_ML, strict=True)
+    age = {"age_weeks": AGE_WEEKS} if "age_weeks" in labelling.known else {}
     return Generation.of(ordering, rendering), tuple(
-        replace(order, asked={"ventricle_ml": volume}) for order, volume in orders
+        replace(order, asked={"ventricle_ml": volume, **age}) for order, volume in orders
     )
 
 
