@@ -1,17 +1,14 @@
 """The model folder: weights (safetensors, EMA), ``config.json``, model card. No pickle on any path."""
 
-import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pathosynth.data.labels import LabelScheme
+from pathosynth.diffusion.model_folder import read_model, write_model
 from pathosynth.diffusion.networks.concat_unet import ConcatUNet
 from pathosynth.diffusion.networks.label_unet import LabelUNet
 from pathosynth.diffusion.precision import channels_last, use_bf16
@@ -22,11 +19,8 @@ from pathosynth.image_generators.pixel_diffusion.condition import channel_counts
 from pathosynth.image_generators.pixel_diffusion.config import Config
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, ModelError
-from pathosynth.runs.files import json_text, write_bytes, write_text
 
-FORMAT_VERSION = 1
-
-logger = logging.getLogger(__name__)
+GENERATOR = "pixel_diffusion"
 
 
 class ConditionedNetwork(Protocol):
@@ -114,19 +108,15 @@ def save_model(
         facts: training facts for the card, JSON values only.
     """
     description = {
-        "format_version": FORMAT_VERSION,
-        "generator": "pixel_diffusion",
         "config": config.model_dump(mode="json"),
         "scheme": scheme.model_dump(mode="json", exclude={"path"}),
         "spacing_mm": spacing_mm,
         "intensity_rule": INTENSITY_RULE,
         "facts": facts,
     }
-    plain = {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in weights.items()}
-    write_bytes(folder / "model.safetensors", save(plain))
-    count = sum(value.numel() for value in plain.values())
-    write_text(folder / "README.md", model_card(config, scheme, spacing_mm, facts, INTENSITY_RULE, count))
-    write_text(folder / "config.json", json_text(description))  # last: what `load_model` looks for first
+    count = sum(value.numel() for value in weights.values())
+    card = model_card(config, scheme, spacing_mm, facts, INTENSITY_RULE, count)
+    write_model(folder, GENERATOR, weights, description, card)
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
@@ -135,21 +125,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     Raises:
         ModelError: a file is missing, damaged, of an unknown format, or the weights do not fit the settings.
     """
-    try:
-        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{folder}: expected a model folder with config.json and model.safetensors, {error.filename} is missing. "
-            "Give the folder `train` wrote, or a name from `pathosynth list models`."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: damaged model file ({error}). Copy or train the model again.") from None
-    if description.get("format_version") != FORMAT_VERSION or description.get("generator") != "pixel_diffusion":
-        raise ModelError(
-            f"{folder}/config.json: expected a pixel_diffusion model of format {FORMAT_VERSION}, found "
-            f"{description.get('generator')!r} of format {description.get('format_version')!r}. Use a matching version."
-        )
+    description, weights = read_model(folder, GENERATOR)
     try:
         config = build_config(Config, description["config"], f"{folder}/config.json")
         scheme = LabelScheme.model_validate(description["scheme"])

@@ -1,18 +1,16 @@
 """The model folder: weights (safetensors, EMA), ``config.json``, model card. No pickle on any path."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.diffusion.latents import LatentScale
+from pathosynth.diffusion.model_folder import joined, part_of, read_model, write_model
 from pathosynth.diffusion.networks.spade_autoencoder import SpadeAutoencoder
 from pathosynth.diffusion.networks.spade_monai import MonaiSpadeAutoencoder, MonaiSpadeUNet
 from pathosynth.diffusion.networks.spade_unet import SpadeUNet
@@ -23,9 +21,7 @@ from pathosynth.image_generators.spade_latent_diffusion.card import model_card
 from pathosynth.image_generators.spade_latent_diffusion.config import Config
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, ModelError
-from pathosynth.runs.files import json_text, write_bytes, write_text
 
-FORMAT_VERSION = 1
 GENERATOR = "spade_latent_diffusion"
 
 
@@ -135,8 +131,6 @@ def save_model(
         facts: training facts for the card, JSON values only.
     """
     description = {
-        "format_version": FORMAT_VERSION,
-        "generator": GENERATOR,
         "config": config.model_dump(mode="json"),
         "scheme": scheme.model_dump(mode="json", exclude={"path"}),
         "spacing_mm": list(spacing_mm),
@@ -144,15 +138,9 @@ def save_model(
         "intensity_rule": INTENSITY_RULE,
         "facts": facts,
     }
-    plain = {
-        f"{part}.{name}": value.detach().to("cpu", torch.float32).contiguous()
-        for part, named in weights.items()
-        for name, value in named.items()
-    }
-    write_bytes(folder / "model.safetensors", save(plain))
     counts = {part: sum(value.numel() for value in named.values()) for part, named in weights.items()}
-    write_text(folder / "README.md", model_card(config, scheme, spacing_mm, facts, counts))
-    write_text(folder / "config.json", json_text(description))  # last: what `load_model` looks for first
+    card = model_card(config, scheme, spacing_mm, facts, counts)
+    write_model(folder, GENERATOR, joined(weights), description, card)
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
@@ -161,7 +149,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     Raises:
         ModelError: a file is missing, damaged, of an unknown format, or the weights do not fit the settings.
     """
-    description, weights = _read(folder)
+    description, weights = read_model(folder, GENERATOR)
     target = torch.device(device)
     try:
         config = build_config(Config, description["config"], f"{folder}/config.json")
@@ -169,8 +157,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         scale = LatentScale.from_json(description["latent_scale"])
         autoencoder, diffusion = build_autoencoder(config, scheme), build_diffusion(config, scheme)
         for part, network in (("autoencoder", autoencoder), ("diffusion", diffusion)):
-            own = {name.removeprefix(f"{part}."): w for name, w in weights.items() if name.startswith(f"{part}.")}
-            network.load_state_dict(own)
+            network.load_state_dict(part_of(weights, part))
             network.to(target).eval().requires_grad_(False)
             if target.type == "cpu" and use_bf16(config.diffusion.precision, target):
                 channels_last(network)
@@ -179,22 +166,3 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         raise ModelError(f"{folder}: weights and config.json do not fit each other ({error}).") from None
     runs: Any = torch.compile(diffusion) if config.sampling.compile and target.type == "cuda" else diffusion
     return Model(autoencoder, runs, config, scheme, (i, j, k), scale, target, description["facts"])
-
-
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{folder}: expected a model folder with config.json and model.safetensors, {error.filename} is missing. "
-            "Give the folder `train` wrote, or a name from `pathosynth list models`."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: damaged model file ({error}). Copy or train the model again.") from None
-    if description.get("format_version") != FORMAT_VERSION or description.get("generator") != GENERATOR:
-        raise ModelError(
-            f"{folder}/config.json: expected a {GENERATOR} model of format {FORMAT_VERSION}, found "
-            f"{description.get('generator')!r} of format {description.get('format_version')!r}. Use a matching version."
-        )
-    return description, weights

@@ -1,20 +1,18 @@
 """A trained label generator in memory and on disk: ``model.safetensors`` and ``config.json``, nothing pickled."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.diffusion.latents import LatentScale
+from pathosynth.diffusion.model_folder import joined, part_of, read_model, write_model
 from pathosynth.diffusion.networks.label_autoencoder import MonaiLabelAutoencoder, SmallLabelAutoencoder
 from pathosynth.diffusion.networks.latent_unet import LatentUNet
 from pathosynth.diffusion.networks.measurement_embedding import MeasurementEmbedding
@@ -25,9 +23,7 @@ from pathosynth.label_generators.latent_diffusion.conditions import Range
 from pathosynth.label_generators.latent_diffusion.config import Config, Diffusion
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, ModelError
-from pathosynth.runs.files import json_text, write_bytes, write_text
 
-FORMAT_VERSION = 1
 GENERATOR = "latent_diffusion"
 AUTOENCODER, DIFFUSION = "autoencoder", "diffusion"
 
@@ -169,14 +165,7 @@ def save_model(
         measured: `conditions` (name to low and high) and `latent_scale`, measured on the training maps.
         facts: training facts for the card, JSON values only.
     """
-    flat = {
-        f"{phase}.{name}": value.detach().to("cpu", torch.float32).contiguous()
-        for phase, named in weights.items()
-        for name, value in named.items()
-    }
     description = {
-        "format_version": FORMAT_VERSION,
-        "generator": GENERATOR,
         "config": config.model_dump(mode="json"),
         "scheme": scheme.model_dump(mode="json", exclude={"path"}),
         "shape": config.grid.shape,
@@ -184,10 +173,10 @@ def save_model(
         **measured,
         "facts": facts,
     }
-    write_bytes(folder / "model.safetensors", save(flat))
+    flat = joined(weights)
     count = sum(value.numel() for value in flat.values())
-    write_text(folder / "README.md", model_card(config, scheme, measured["conditions"], facts, count))
-    write_text(folder / "config.json", json_text(description))  # last: what `load_model` looks for first
+    card = model_card(config, scheme, measured["conditions"], facts, count)
+    write_model(folder, GENERATOR, flat, description, card)
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
@@ -196,7 +185,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     Raises:
         ModelError: a file is missing, damaged, of an unknown format, or the weights do not fit the settings.
     """
-    description, weights = _read(folder)
+    description, weights = read_model(folder, GENERATOR)
     target = torch.device(device)
     try:
         config = build_config(Config, description["config"], f"{folder}/config.json")
@@ -205,9 +194,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         scale = LatentScale.from_json(description["latent_scale"])
         autoencoder, denoiser = build_autoencoder(config, scheme), build_denoiser(config)
         for phase, network in ((AUTOENCODER, autoencoder), (DIFFUSION, denoiser)):
-            prefix = f"{phase}."
-            own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-            network.load_state_dict(own)
+            network.load_state_dict(part_of(weights, phase))
     except (ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder}: weights and config.json do not fit each other ({error}).") from None
     for network, settings in ((autoencoder, config.autoencoder), (denoiser, config.diffusion)):
@@ -215,22 +202,3 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         if target.type == "cpu" and use_bf16(settings.precision, target):
             channels_last(network)
     return Model(autoencoder, denoiser, config, scheme, conditions, scale, target, description["facts"])
-
-
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{folder}: expected a model folder with config.json and model.safetensors, {error.filename} is missing. "
-            "Give the folder `train` wrote, or a name from `pathosynth list models`."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        raise ModelError(f"{folder}: damaged model file ({error}). Copy or train the model again.") from None
-    if description.get("format_version") != FORMAT_VERSION or description.get("generator") != GENERATOR:
-        raise ModelError(
-            f"{folder}/config.json: expected a {GENERATOR} model of format {FORMAT_VERSION}, found "
-            f"{description.get('generator')!r} of format {description.get('format_version')!r}. Use a matching version."
-        )
-    return cast(dict[str, Any], description), weights
