@@ -176,8 +176,11 @@ def morphed_ml(steps: Sequence[Mapping[str, Any]]) -> float:
 
 def make_case(task: Ordered, *, ordering: Ordering, out: Path) -> Result:
     """Draw and write one case; what fails every draw goes to ``rejected/``."""
-    labelling = ordering.labelling
-    made = make(task, ordering)
+    return write(task, make(task, ordering), ordering.labelling, out)
+
+
+def write(task: Ordered, made: Made, labelling: Labelling, out: Path) -> Result:
+    """Write a label map that has no image."""
     product = outputs.Product(
         row=child(task, made, labelling),
         scheme=load_scheme(labelling.scheme),

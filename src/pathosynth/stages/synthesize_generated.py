@@ -67,9 +67,14 @@ def memory_gib(generation: Generation) -> float:
 
 
 def make_case(task: Ordered, *, generation: Generation, out: Path) -> Result:
-    """Make labels and image of one case and write it, complete; what a check turns down goes to ``rejected/``."""
+    """Make labels and image of one case and write it, complete; what a check turns down goes to ``rejected/``.
+
+    Labels that are turned down are not rendered.
+    """
     labelling, rendering = generation.ordering.labelling, generation.rendering
     made, scheme = generate_labels.make(task, generation.ordering), load_scheme(labelling.scheme)
+    if made.why:
+        return generate_labels.write(task, made, labelling, out)
     labels, contrast = made.generated.labels, rendering.found.contrast
     image_seed = case_seed(task.run_seed, task.case, "image")
     request = Request(labels.array, scheme, labels.spacing_mm)
@@ -85,7 +90,7 @@ def make_case(task: Ordered, *, generation: Generation, out: Path) -> Result:
         sidecar=generate_labels.provenance(made, labelling),
         image_sidecar=generate_images.provenance(rendering, scheme, image_seed),
     )
-    why = "; ".join(dict.fromkeys(reason for reason in (made.why, check.verdict(findings)) if reason))
+    why = check.verdict(findings)
     facts = {**generate_labels.facts(made, labelling), **outputs.write_case(out, product, rejected=bool(why))}
     facts["findings"] = outputs.finding_facts((contrast, finding) for finding in findings)
     return Result("rejected" if why else "done", why or generate_labels.notes(made, labelling), facts)
