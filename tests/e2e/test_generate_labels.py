@@ -16,7 +16,6 @@ from typer.testing import Result
 
 from conftest import Run, digests
 from pathosynth.label_generators import LABEL_GENERATORS
-from pathosynth.stages.demo import VENTRICLES_ML
 
 PLUGIN = Path(__file__).parents[1] / "stages" / "toy_labels.py"
 USE = ("--use", PLUGIN)
