@@ -97,6 +97,13 @@ def test_tidying_removes_islands_and_holes_and_nothing_else() -> None:
     assert np.array_equal(tidied(out)[0], out)
 
 
+def test_a_second_piece_of_a_compact_structure_goes_a_large_one_of_another_stays() -> None:
+    head = ball((40, 40, 40), (20, 20, 20), 17) + ball((40, 40, 40), (20, 20, 28), 6)
+    head[18:22, 18:22, 8:11] = 2  # 48 voxels, a twentieth of the structure
+    assert tidied(head)[1] == 0
+    assert tidied(head, compact=(2,))[1] == 48
+
+
 def test_tidying_keeps_both_halves_of_a_paired_structure() -> None:
     both = ball((40, 40, 40), (20, 20, 20), 16)
     both[8:12, 20, 20] = 2

@@ -5,7 +5,7 @@ moves the structure's surface everywhere by as much as the decoder is unsure the
 met without a deformation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -17,7 +17,11 @@ _ROUNDS = 6
 
 
 def moved_to(
-    logits: np.ndarray, classes: np.ndarray, wanted: Mapping[tuple[int, ...], int], tolerance: float
+    logits: np.ndarray,
+    classes: np.ndarray,
+    wanted: Mapping[tuple[int, ...], int],
+    tolerance: float,
+    compact: Collection[int] = (),
 ) -> np.ndarray:
     """Move the decision for some structures until they have the wanted numbers of voxels.
 
@@ -25,15 +29,19 @@ def moved_to(
         logits: (C, I, J, K) float32 of all classes, background first.
         classes: (I, J, K) uint8, the map decided by them, tidied.
         wanted: classes of each structure, no class in two of them, to its number of voxels.
-        tolerance: relative error at which to stop; the last round's map is returned in any case.
+        tolerance: relative error at which to stop; the best round's map is returned in any case.
+        compact: class numbers that `tidied` is strict with.
     """
     found = classes
     for members, count in wanted.items():
-        found = _one(logits, found, list(members), count, tolerance)
+        found = _one(logits, found, list(members), count, (tolerance, compact))
     return found
 
 
-def _one(logits: np.ndarray, classes: np.ndarray, members: list[int], count: int, tolerance: float) -> np.ndarray:
+def _one(
+    logits: np.ndarray, classes: np.ndarray, members: list[int], count: int, rules: tuple[float, Collection[int]]
+) -> np.ndarray:
+    tolerance, compact = rules
     others = [number for number in range(len(logits)) if number not in members]
     inside = np.asarray(members, np.uint8)[logits[members].argmax(axis=0)]
     outside = np.asarray(others, np.uint8)[logits[others].argmax(axis=0)]
@@ -45,7 +53,7 @@ def _one(logits: np.ndarray, classes: np.ndarray, members: list[int], count: int
     for _ in range(_ROUNDS):
         chosen = near & (gain >= ranked[min(max(ask, 1), len(ranked)) - 1])
         lost = np.isin(classes, members) & ~chosen
-        trial, _ = tidied(np.where(chosen, inside, np.where(lost, outside, classes)).astype(np.uint8))
+        trial, _ = tidied(np.where(chosen, inside, np.where(lost, outside, classes)).astype(np.uint8), compact)
         got = int(np.isin(trial, members).sum())
         error = abs(got / count - 1)
         if error < best_error:

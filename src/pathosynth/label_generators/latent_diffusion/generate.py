@@ -28,7 +28,7 @@ from pathosynth.label_generators.latent_diffusion.closing import (
 from pathosynth.label_generators.latent_diffusion.conditions import encode, resolved, told
 from pathosynth.label_generators.latent_diffusion.config import Sampling
 from pathosynth.label_generators.latent_diffusion.model import Model, build_schedule
-from pathosynth.label_generators.latent_diffusion.tidy import tidied
+from pathosynth.label_generators.latent_diffusion.tidy import compact_classes, tidied
 from pathosynth.runs.errors import InputError, MorphError
 from pathosynth.runs.seeds import derived_seed
 
@@ -183,7 +183,7 @@ def _draft(
         raise InputError(f"The model made an empty map for seed {seed}. Use less guidance or another seed.")
     changed = 0
     if settings.tidy:
-        classes, changed = tidied(classes)
+        classes, changed = tidied(classes, compact_classes(model.scheme))
     got = measured(model, label_values(model, classes), asked)
     steps.append({"what": what, "request": dict(request), "got": got, "tidied_voxels": changed, "seed": seed})
     return Draft(dict(request), classes, logits, got, relative_error(asked, got))

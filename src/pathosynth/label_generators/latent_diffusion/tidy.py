@@ -1,22 +1,38 @@
 """Islands and holes of a decoded map, given to the labels around them."""
 
+from collections.abc import Collection
+
 import cc3d
 import numpy as np
 import scipy.ndimage as ndi
 
+from pathosynth.data.labels import LabelScheme
+
 ISLAND_SHARE = 0.02
 """A piece smaller than this share of its label's largest piece is an island (as in the check `islands`)."""
 
+COMPACT_SHARE = 0.1
+"""The same for structures that are in one piece, or in one on each side: a second cerebellum is no cerebellum."""
 
-def tidied(classes: np.ndarray) -> tuple[np.ndarray, int]:
+_COMPACT_GROUPS = ("cerebellum", "brainstem", "deep_grey_matter", "corpus_callosum")
+
+
+def compact_classes(scheme: LabelScheme) -> frozenset[int]:
+    """Dense class numbers of the structures `COMPACT_SHARE` is for."""
+    values = {value for group in _COMPACT_GROUPS if scheme.has(group) for value in scheme.group(group)}
+    return frozenset(number for number, value in enumerate(scheme.values, start=1) if value in values)
+
+
+def tidied(classes: np.ndarray, compact: Collection[int] = ()) -> tuple[np.ndarray, int]:
     """Remove islands and fill holes.
 
-    An island is a 26-connected piece of a label below `ISLAND_SHARE` of its largest piece, or a piece of the head that
-    does not touch the head's largest. Each of its voxels gets the class of the nearest voxel that is none; islands off
-    the head, background. Holes are background enclosed by the head.
+    An island is a 26-connected piece of a label below `ISLAND_SHARE` (compact ones: `COMPACT_SHARE`) of its largest
+    piece, or a piece of the head that does not touch the head's largest. Each of its voxels gets the class of the
+    nearest voxel that is none; islands off the head, background. Holes are background enclosed by the head.
 
     Args:
         classes: (I, J, K) uint8, 0 background.
+        compact: class numbers, see `compact_classes`.
 
     Returns:
         The map, and how many voxels changed.
@@ -33,7 +49,9 @@ def tidied(classes: np.ndarray) -> tuple[np.ndarray, int]:
     owner[pieces.ravel()] = kept.ravel()
     largest = np.zeros(int(kept.max()) + 1)
     np.maximum.at(largest, owner[1:], sizes[1:])
-    small = sizes < ISLAND_SHARE * largest[owner]
+    share = np.full(len(largest), ISLAND_SHARE)
+    share[[number for number in compact if number < len(share)]] = COMPACT_SHARE
+    small = sizes < (share * largest)[owner]
     small[0] = False
     stray |= small[pieces]
     if stray.any():
