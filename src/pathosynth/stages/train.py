@@ -144,11 +144,7 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
         reached = _follow(steps, config.total_steps, options.out if rank.is_writer else None, agreed, notice)
     distributed.teardown()
     if record is not None and reached:
-        of_labels = training.generator in LABEL_GENERATORS
-        shown = examples if of_labels else [pair for pair in examples if pair.contrast == config.contrast]
-        if not of_labels:
-            _write_bands(options.out, shown, scheme)
-        _write_fingerprints(options.out, shown, {case.case for case in used if case.origin == "morphed"}, scheme)
+        _write_yardsticks(options.out, examples, used, scheme, config)
         record.complete(subjects=sorted({case.subject for case in used}))
     return reached
 
@@ -210,6 +206,16 @@ def _log(path: Path, result: Any) -> None:
         if new:
             writer.writerow(("step", "loss", "grad_norm", "learning_rate", "seconds"))
         writer.writerow((result.step, result.loss, result.grad_norm, result.learning_rate, round(result.seconds, 4)))
+
+
+def _write_yardsticks(
+    out: Path, examples: Sequence[Any], used: Sequence[Case], scheme: LabelScheme, config: Any
+) -> None:
+    """What checks of this model's output compare with: intensities, and what its training cases look like."""
+    pairs = [one for one in examples if isinstance(one, Pair) and one.contrast == config.contrast]
+    if pairs:
+        _write_bands(out, pairs, scheme)
+    _write_fingerprints(out, pairs or examples, {case.case for case in used if case.origin == "morphed"}, scheme)
 
 
 def _write_bands(out: Path, pairs: Sequence[Pair], scheme: LabelScheme) -> None:
