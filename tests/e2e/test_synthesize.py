@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from conftest import Run, digests, turned
+from pathosynth.checks import CHECKS
 from pathosynth.cli import app
 from pathosynth.data.labels import load_scheme
 from pathosynth.data.nifti import write_labels
@@ -168,7 +169,6 @@ def test_folder_is_a_valid_bids_derivative(made: Path) -> None:
 def test_rejected_cases_stay_out_of_the_table_and_can_be_looked_at(
     run: Run, phantom_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pathosynth.checks import CHECKS
     from pathosynth.data.findings import Finding
 
     verdict = Finding("intensity", 1.0, 0.0, False, "too bright")
