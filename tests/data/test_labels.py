@@ -223,3 +223,13 @@ def test_broken_scheme_files_are_refused(name: str, tmp_path: Path) -> None:
 def test_unknown_scheme_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="aseg, drawem9, feta"):
         load_scheme("freesurfer")
+
+
+def test_partner_indices_exchange_sides_and_keep_the_rest() -> None:
+    scheme = load_scheme("synthseg")
+    partners = scheme.partner_indices()
+    assert np.array_equal(partners[partners], np.arange(len(scheme.values) + 1))
+    assert partners[0] == 0
+    third = 1 + scheme.values.index(14)
+    assert partners[third] == third
+    assert scheme.values[partners[1 + scheme.values.index(4)] - 1] == 43

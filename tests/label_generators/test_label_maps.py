@@ -10,7 +10,6 @@ from pathosynth.label_generators.latent_diffusion.maps import (
     draw_deformation,
     mirrored,
     on_grid,
-    partner_classes,
     tissue_centre_mm,
 )
 from pathosynth.label_generators.latent_diffusion.tidy import tidied
@@ -59,7 +58,7 @@ def test_a_map_smaller_than_the_grid_is_padded_with_background() -> None:
 
 def test_mirroring_twice_is_nothing_and_exchanges_sides() -> None:
     scheme = load_scheme("synthseg")
-    partners = partner_classes(scheme)
+    partners = scheme.partner_indices()
     classes = numpy_generator(0, "classes").integers(0, len(scheme.values) + 1, (6, 5, 4)).astype(np.uint8)
     assert np.array_equal(mirrored(mirrored(classes, partners), partners), classes)
     left, right = (1 + scheme.values.index(value) for value in (4, 43))

@@ -114,6 +114,12 @@ class LabelScheme(pydantic.BaseModel):
         table[list(self.values)] = np.arange(1, len(self.values) + 1)
         return np.asarray(table[labels])
 
+    def partner_indices(self) -> np.ndarray:
+        """Dense number of the structure on the other side, for each dense number from 0; a mirror image needs it."""
+        index = {value: number for number, value in enumerate(self.values, start=1)}
+        others = [(value, self[value].partner) for value in self.values]
+        return np.array([0, *(index[v if other is None else other] for v, other in others)], dtype=np.uint8)
+
 
 def check_values(labels: np.ndarray, scheme: LabelScheme, where: str = "label map") -> None:
     """Refuse values outside the scheme.

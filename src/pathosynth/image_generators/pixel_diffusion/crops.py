@@ -34,13 +34,14 @@ class Example:
     """A training pair, cropped to the brain and measured once.
 
     `image` runs from -1 (background and darkest) to 1; `spline` are cubic B-spline
-    coefficients of the image continued beyond the brain.
+    coefficients of the image continued beyond the brain; `partners[class]` is the class on the other side.
     """
 
     case: str
     anatomy: Anatomy
     image: np.ndarray
     spline: np.ndarray
+    partners: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def make_example(pair: Pair, scheme: LabelScheme, config: Config) -> Example:
     labels = np.pad(labels, pad)
     image = np.where(labels > 0, np.pad(image, pad, constant_values=-1), np.float32(-1))
     anatomy = analyse(labels, scheme, pair.spacing_mm, config.condition)
-    return Example(pair.case, anatomy, image, spline_of(image, labels > 0))
+    return Example(pair.case, anatomy, image, spline_of(image, labels > 0), scheme.partner_indices())
 
 
 def batch_at(examples: Sequence[Example], config: Config, seed: int, step: int, slots: Sequence[int]) -> Batch:
@@ -100,7 +101,7 @@ def _draw(
     source = np.einsum("ab,bijk->aijk", matrix, block_positions(size, factor)) + offset[:, None, None, None]
     position = (source - anatomy.centre[:, None, None, None]) / anatomy.half_extent[:, None, None, None]
     if flip:
-        image, classes, distances = image[::-1], classes[::-1], distances[:, ::-1]
+        image, classes, distances = image[::-1], example.partners[classes[::-1]], distances[:, ::-1]
         position = position[:, ::-1] * np.array([-1, 1, 1])[:, None, None, None]
     shrink = np.linalg.det(matrix) ** (1 / 3)  # source voxels per crop voxel
     fine = fine_channels(classes, anatomy.class_count, distances / np.float32(shrink), config.condition)

@@ -12,7 +12,7 @@ from pathosynth.diffusion.latents import Latents
 from pathosynth.diffusion.networks.spade_autoencoder import SpadeAutoencoder
 from pathosynth.diffusion.networks.spade_monai import MonaiSpadeAutoencoder
 from pathosynth.image_generators.spade_latent_diffusion.config import Config
-from pathosynth.image_generators.spade_latent_diffusion.examples import Example, centred, draw_copy, look, partners
+from pathosynth.image_generators.spade_latent_diffusion.examples import Example, centred, draw_copy, look
 from pathosynth.runs.seeds import numpy_generator
 
 
@@ -60,7 +60,7 @@ def encode_brains(
         seed: decides the copies.
     """
     device = next(autoencoder.parameters()).device
-    size, sides = config.grid.shape, partners(scheme)
+    size, sides = config.grid.shape, scheme.partner_indices()
     classes, means, sigmas, numbers, cases = [], [], [], [], []
     for example in examples:
         for copy in range(config.augmentation.copies):

@@ -127,7 +127,7 @@ def crops_at(
     for slot in slots:
         rng = numpy_generator(seed, "crop", step, slot)
         example = examples[int(rng.integers(len(examples)))]
-        image, labels = look(example, draw_crop(example, config, rng), partners(scheme))
+        image, labels = look(example, draw_crop(example, config, rng), scheme.partner_indices())
         images.append(torch.from_numpy(image)[None])
         classes.append(torch.from_numpy(labels))
         cases.append(example.case)
@@ -163,20 +163,13 @@ def centred(example: Example, matrix: np.ndarray, size: Voxels, flip: bool = Fal
     return Place(matrix, np.floor(offset) if np.array_equal(matrix, np.eye(3)) else offset, size, flip)
 
 
-def partners(scheme: LabelScheme) -> np.ndarray:
-    """Class number of the same structure on the other side, for each class number from 0."""
-    index = {value: number for number, value in enumerate(scheme.values, start=1)}
-    other = [scheme[value].partner for value in scheme.values]
-    return np.array([0, *(index[v if o is None else o] for v, o in zip(scheme.values, other, strict=True))], np.uint8)
-
-
 def look(example: Example, place: Place, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Image (cubic) and classes (nearest) at a place; exact slices without a warp.
 
     Args:
         example: training example.
         place: which part of it.
-        sides: from `partners`.
+        sides: the scheme's `partner_indices`.
     """
     if np.array_equal(place.matrix, np.eye(3)):
         start = [int(o) for o in np.round(place.offset)]

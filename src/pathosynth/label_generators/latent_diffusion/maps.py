@@ -110,14 +110,6 @@ def mirrored(classes: np.ndarray, partners: np.ndarray) -> np.ndarray:
     return reflected
 
 
-def partner_classes(scheme: LabelScheme) -> np.ndarray:
-    """Class number of the same structure on the other side, for each class number from 0."""
-    index = {value: number for number, value in enumerate(scheme.values, start=1)}
-    others = [scheme[value].partner for value in scheme.values]
-    own = zip(scheme.values, others, strict=True)
-    return np.array([0, *(index[value if other is None else other] for value, other in own)], dtype=np.uint8)
-
-
 def _upsampled(field: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Trilinear interpolation of a coarse field over the whole grid. (3, *shape) float32."""
     coarse = torch.from_numpy(field.astype(np.float32))[None]

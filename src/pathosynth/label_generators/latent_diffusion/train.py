@@ -26,7 +26,6 @@ from pathosynth.label_generators.latent_diffusion.maps import (
     draw_deformation,
     mirrored,
     on_grid,
-    partner_classes,
     tissue_centre_mm,
 )
 from pathosynth.label_generators.latent_diffusion.model import (
@@ -138,7 +137,7 @@ def training_set(
     brains: Sequence[LabelledBrain], scheme: LabelScheme, wanted: LabelScheme, config: Config, seed: int
 ) -> TrainingSet:
     """Every map and its deformed copies on the model's grid; a copy depends on seed, case and number alone."""
-    partners = partner_classes(wanted)
+    partners = wanted.partner_indices()
     table = np.array([0, *wanted.values], dtype=np.uint16)
     classes, described, cases = [], [], []
     for brain in brains:
