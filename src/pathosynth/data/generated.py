@@ -15,8 +15,8 @@ class Generated:
         asked: what was wanted, name to value in the name's unit (`data.measurements`).
         got: the same names measured on `labels`; ages cannot be measured and are missing.
         beyond: names that were asked for outside the range the model was trained on.
-        steps: what was done in order, JSON-able: each has `what` (sampled, tidied, corrected, morphed), the
-            measurements after it, and details.
+        steps: what was done in order, JSON-able: each has `what` (sampled, corrected, decided, scaled,
+            morphed, given_up), the measurements after it, and details.
         attempts: maps that were sampled until this one.
     """
 
