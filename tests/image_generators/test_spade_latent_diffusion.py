@@ -31,7 +31,6 @@ from pathosynth.image_generators.spade_latent_diffusion.examples import (
     look,
     make_example,
     one_hot,
-    partners,
 )
 from pathosynth.image_generators.spade_latent_diffusion.generate import brain_box
 from pathosynth.image_generators.spade_latent_diffusion.model import build_autoencoder, build_diffusion
@@ -171,7 +170,7 @@ def test_examples_keep_image_and_labels_together_and_flips_exchange_sides() -> N
         assert np.abs(shown[inner] - 0.8).max(initial=0) < 1e-6
         assert (shown[classes == 0] == -1).all()
     assert seen > 100
-    assert (partners(scheme)[partners(scheme)] == np.arange(33)).all()
+    assert (scheme.partner_indices()[scheme.partner_indices()] == np.arange(33)).all()
 
 
 def test_crops_depend_on_seed_step_and_slot_alone() -> None:
@@ -268,6 +267,6 @@ def test_folders_of_other_generators_and_damaged_ones_are_refused(tmp_path: Path
 def test_looking_without_a_warp_gives_exact_voxels() -> None:
     settings = config()
     example = make_example(pair(0, 0.0), SCHEME, settings)
-    image, classes = look(example, centred(example, np.eye(3), (24, 32, 24)), partners(SCHEME))
+    image, classes = look(example, centred(example, np.eye(3), (24, 32, 24)), SCHEME.partner_indices())
     assert (classes > 0).sum() == (example.classes > 0).sum()
     assert np.array_equal(np.sort(image[classes > 0]), np.sort(example.image[example.classes > 0]))
