@@ -25,12 +25,12 @@ def test_a_structure_gets_the_wanted_number_of_voxels(factor: float) -> None:
     classes = logits().argmax(axis=0).astype(np.uint8)
     before = int((classes >= 2).sum())
     moved = moved_to(logits(), classes, {(2, 3): round(before * factor)}, tolerance=0.003)
-    assert int((moved >= 2).sum()) == pytest.approx(before * factor, rel=0.004)
+    assert int((moved >= 2).sum()) == pytest.approx(before * factor, rel=0.003)
     changed = moved != classes
     assert not changed[RADIUS < 6].any()
     assert not changed[RADIUS > 10].any()
     assert set(np.unique(moved[changed])) <= ({1} if factor < 1 else {2, 3})
-    assert np.array_equal(moved[::-1] == 2, moved == 3)  # both halves move alike
+    assert ((moved[::-1] == 2) != (moved == 3)).sum() <= 2  # both halves move alike, up to the last voxel
 
 
 def test_nothing_asked_nothing_moved() -> None:

@@ -48,10 +48,12 @@ def _one(
     # Where the decision was already in favour, the gain is above 0.
     gain = logits[members].max(axis=0) - logits[others].max(axis=0)
     near = ndi.binary_dilation(np.isin(classes, members), iterations=_REACH_VOXELS)
-    ranked = np.sort(gain[near])[::-1]
+    places = np.flatnonzero(near)
+    ranked = places[np.argsort(-gain.ravel()[places], kind="stable")]  # as many as asked for, also among equals
     best, best_error, ask = classes, np.inf, count
     for _ in range(_ROUNDS):
-        chosen = near & (gain >= ranked[min(max(ask, 1), len(ranked)) - 1])
+        chosen = np.zeros(classes.shape, bool)
+        chosen.ravel()[ranked[: max(ask, 1)]] = True
         lost = np.isin(classes, members) & ~chosen
         trial, _ = tidied(np.where(chosen, inside, np.where(lost, outside, classes)).astype(np.uint8), compact)
         got = int(np.isin(trial, members).sum())
