@@ -27,7 +27,7 @@ SHORT: dict[str, dict[str, Any]] = {
         "grid": {"shape": list(SHAPE), "spacing_mm": list(SPACING_MM)},
         "autoencoder": {"steps": 400, "precision": "fp32", "channels": [16], "crop_voxels": [16, 16, 16],
                         "learning_rate": 5e-3, "ema_decay": 0.95},
-        "diffusion": {"steps": 300, "precision": "fp32", "width": 32, "multipliers": [1], "blocks": 1,
+        "diffusion": {"steps": 700, "precision": "fp32", "width": 32, "multipliers": [1], "blocks": 1,
                       "embedding": 32, "batch": 4, "learning_rate": 3e-3, "ema_decay": 0.95},
         "augmentation": {"copies": 1},
         "sampling": {"steps": 6},
