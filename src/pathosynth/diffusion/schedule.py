@@ -150,6 +150,19 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 }
 
 
+def named_schedule(name: str, steps: int, betas: tuple[float, float] = (0.0015, 0.0195)) -> Schedule:
+    """A schedule by its name in a generator's settings.
+
+    Args:
+        name: key of `SCHEDULES`.
+        steps: length of the table; rectified flow has none.
+        betas: first and last beta of `scaled_linear`.
+    """
+    if name == "scaled_linear":
+        return scaled_linear(*betas, steps=steps)
+    return cosine(steps=steps) if name == "cosine" else rectified_flow()
+
+
 def broadcast(values: Tensor, x: Tensor) -> Tensor:
     """Reshape one value per sample, (B,), so that it multiplies `x`, (B, ...), in the type of `x`."""
     return values.reshape(-1, *[1] * (x.ndim - 1)).to(x)

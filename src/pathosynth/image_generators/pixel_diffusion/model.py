@@ -12,7 +12,7 @@ from pathosynth.diffusion.model_folder import read_model, write_model
 from pathosynth.diffusion.networks.concat_unet import ConcatUNet
 from pathosynth.diffusion.networks.label_unet import LabelUNet
 from pathosynth.diffusion.precision import channels_last, use_bf16
-from pathosynth.diffusion.schedule import Schedule, cosine, rectified_flow, scaled_linear
+from pathosynth.diffusion.schedule import Schedule, named_schedule
 from pathosynth.image_generators.model_grid import INTENSITY_RULE
 from pathosynth.image_generators.pixel_diffusion.card import model_card
 from pathosynth.image_generators.pixel_diffusion.condition import channel_counts
@@ -82,11 +82,7 @@ def build_network(config: Config, scheme: LabelScheme) -> nn.Module:
 
 def build_schedule(config: Config) -> Schedule:
     """The noise schedule the settings name."""
-    if config.schedule.name == "cosine":
-        return cosine(steps=config.schedule.steps)
-    if config.schedule.name == "scaled_linear":
-        return scaled_linear(steps=config.schedule.steps)
-    return rectified_flow()
+    return named_schedule(config.schedule.name, config.schedule.steps)
 
 
 def save_model(

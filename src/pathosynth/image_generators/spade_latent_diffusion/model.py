@@ -15,7 +15,7 @@ from pathosynth.diffusion.networks.spade_autoencoder import SpadeAutoencoder
 from pathosynth.diffusion.networks.spade_monai import MonaiSpadeAutoencoder, MonaiSpadeUNet
 from pathosynth.diffusion.networks.spade_unet import SpadeUNet
 from pathosynth.diffusion.precision import channels_last, use_bf16
-from pathosynth.diffusion.schedule import Schedule, cosine, rectified_flow, scaled_linear
+from pathosynth.diffusion.schedule import Schedule, named_schedule
 from pathosynth.image_generators.model_grid import INTENSITY_RULE
 from pathosynth.image_generators.spade_latent_diffusion.card import model_card
 from pathosynth.image_generators.spade_latent_diffusion.config import Config
@@ -103,11 +103,8 @@ def build_diffusion(config: Config, scheme: LabelScheme) -> SpadeUNet | MonaiSpa
 
 def build_schedule(config: Config) -> Schedule:
     """The noise schedule the settings name."""
-    if config.diffusion.schedule == "cosine":
-        return cosine(steps=config.diffusion.schedule_steps)
-    if config.diffusion.schedule == "scaled_linear":
-        return scaled_linear(*config.diffusion.beta, steps=config.diffusion.schedule_steps)
-    return rectified_flow()
+    settings = config.diffusion
+    return named_schedule(settings.schedule, settings.schedule_steps, settings.beta)
 
 
 def save_model(

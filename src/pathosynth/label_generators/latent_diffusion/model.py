@@ -17,7 +17,7 @@ from pathosynth.diffusion.networks.label_autoencoder import MonaiLabelAutoencode
 from pathosynth.diffusion.networks.latent_unet import LatentUNet
 from pathosynth.diffusion.networks.measurement_embedding import MeasurementEmbedding
 from pathosynth.diffusion.precision import channels_last, use_bf16
-from pathosynth.diffusion.schedule import Schedule, cosine, rectified_flow, scaled_linear
+from pathosynth.diffusion.schedule import Schedule, named_schedule
 from pathosynth.label_generators.latent_diffusion.card import model_card
 from pathosynth.label_generators.latent_diffusion.conditions import Range
 from pathosynth.label_generators.latent_diffusion.config import Config, Diffusion
@@ -140,11 +140,7 @@ def build_denoiser(config: Config) -> ConditionedDenoiser:
 
 def build_schedule(settings: Diffusion) -> Schedule:
     """The noise schedule the settings name; `scaled_linear` with the paper's end points."""
-    if settings.schedule == "cosine":
-        return cosine(steps=settings.schedule_steps)
-    if settings.schedule == "scaled_linear":
-        return scaled_linear(0.0015, 0.0205, settings.schedule_steps)
-    return rectified_flow()
+    return named_schedule(settings.schedule, settings.schedule_steps, (0.0015, 0.0205))
 
 
 def save_model(
