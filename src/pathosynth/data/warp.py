@@ -1,4 +1,4 @@
-"""Carry an image along a displacement field."""
+"""Carry an image along a displacement field, and random affine maps for augmentation."""
 
 import numpy as np
 from scipy import ndimage
@@ -36,3 +36,20 @@ def warp_image(image: np.ndarray, displacement: np.ndarray, order: int) -> np.nd
         image.astype(np.float32, copy=False), where, order=order, mode="constant"
     )
     return warped
+
+
+def random_affine(rng: np.random.Generator, scaling: float, degrees: float) -> np.ndarray:
+    """Rotations about the three axes after a scaling of each axis, (3, 3).
+
+    Args:
+        rng: source of the numbers.
+        scaling: each axis is scaled by exp(U(-scaling, scaling)).
+        degrees: rotation about each axis, U(-degrees, degrees).
+    """
+    matrix = np.diag(np.exp(rng.uniform(-scaling, scaling, 3)))
+    for axis, angle in enumerate(np.deg2rad(rng.uniform(-degrees, degrees, 3))):
+        rotation = np.eye(3)
+        a, b = [i for i in range(3) if i != axis]
+        rotation[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
+        matrix = rotation @ matrix
+    return matrix

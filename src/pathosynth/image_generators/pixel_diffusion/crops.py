@@ -14,7 +14,8 @@ from torch import Tensor
 from pathosynth.data.grid import crop, crop_box
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pairs import Pair
-from pathosynth.image_generators.augmentation import random_affine, spline_of
+from pathosynth.data.warp import random_affine
+from pathosynth.image_generators.augmentation import spline_of
 from pathosynth.image_generators.model_grid import to_model_range
 from pathosynth.image_generators.pixel_diffusion.condition import (
     Anatomy,

@@ -15,7 +15,8 @@ from pathosynth.data.grid import Box, crop, crop_box, resample_onto
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pairs import Pair
 from pathosynth.data.volume import Spacing, Volume
-from pathosynth.image_generators.augmentation import random_affine, spline_of
+from pathosynth.data.warp import random_affine
+from pathosynth.image_generators.augmentation import spline_of
 from pathosynth.image_generators.model_grid import grid_around, labels_at, to_model_range
 from pathosynth.image_generators.spade_latent_diffusion.config import Augmentation, Config
 from pathosynth.runs.errors import InputError

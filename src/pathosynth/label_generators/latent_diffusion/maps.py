@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
+from pathosynth.data.warp import random_affine
 from pathosynth.label_generators.latent_diffusion.config import Augmentation, Grid
 from pathosynth.runs.errors import InputError
 
@@ -38,13 +39,7 @@ IDENTITY = Deformation(np.eye(3), np.zeros(3), None, False)
 
 def draw_deformation(rng: np.random.Generator, augmentation: Augmentation, grid: Grid) -> Deformation:
     """A random deformation of the strength the settings name."""
-    matrix = np.diag(np.exp(rng.uniform(-augmentation.scaling, augmentation.scaling, 3)))
-    limit = augmentation.rotation_degrees
-    for axis, angle in enumerate(np.deg2rad(rng.uniform(-limit, limit, 3))):
-        a, b = [i for i in range(3) if i != axis]
-        rotation = np.eye(3)
-        rotation[[a, a, b, b], [a, b, a, b]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
-        matrix = rotation @ matrix
+    matrix = random_affine(rng, augmentation.scaling, augmentation.rotation_degrees)
     shift = rng.uniform(-augmentation.shift_mm, augmentation.shift_mm, 3)
     extent = np.array(grid.shape) * grid.spacing_mm
     knots = np.maximum(2, np.ceil(extent / augmentation.elastic_scale_mm).astype(int) + 1)
