@@ -1,0 +1,1 @@
+"""Images -> labels: segmenters that are judged, one file or folder per kind."""
