@@ -44,14 +44,14 @@ def read_image(path: Path) -> Volume:
     return Volume(image, affine)
 
 
-def read_labels(path: Path, scheme: LabelScheme | None) -> Volume:
+def read_labels(path: Path, scheme: LabelScheme | None, *, may_be_empty: bool = False) -> Volume:
     """Read a label map in the orientation of the file, as the smallest unsigned type that holds the scheme.
 
     Without a scheme any values from 0 up are taken; only a reader that renumbers them at once has use for that.
 
     Raises:
         InputError: the file is damaged or ambiguous, its type is not an integer, a value is negative or not in the
-            scheme, or there is nothing but background.
+            scheme, or there is nothing but background and it may not be empty, as a prediction may.
     """
     array, affine, scaling = _read(Path(path))
     fix = "Save the label map as uint8 or uint16 without scaling"
@@ -62,7 +62,7 @@ def read_labels(path: Path, scheme: LabelScheme | None) -> Volume:
     if int(array.min()) < 0:
         found = f"negative labels (lowest {int(array.min())})"
         raise refusal(path, found=found, expected="values from 0 up", fix=fix)
-    if not array.any():
+    if not (may_be_empty or array.any()):
         expected = f"labels of scheme '{scheme.name}'" if scheme else "labels"
         raise refusal(
             path, found="only background (0)", expected=expected, fix="Leave this case out or segment it again"
