@@ -57,18 +57,30 @@ class Work(Talk):
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made in OUT.")] = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cases(Work):
+    """Options of every command that works case by case."""
+
+    part: Annotated[
+        str,
+        typer.Option("--part", metavar="K/N", help="Do only the K-th of N parts, each into a folder of its own."),
+    ] = ""
+
+
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
 
 Panel = Literal["First steps", "Stages", "Look"]
 
 
-def command(name: str, panel: Panel) -> Callable[[CommandT], CommandT]:
+def command(name: str, panel: Panel, group: typer.Typer = app, hidden: bool = False) -> Callable[[CommandT], CommandT]:
     """Register a command whose first parameter is a `Talk` or `Work`; its fields become options of the command.
 
     Args:
         name: what the user types.
         panel: heading it stands under in the help.
+        group: what it is a command of.
+        hidden: whether the help leaves it out, because programs call it.
     """
 
     def register(function: CommandT) -> CommandT:
@@ -83,7 +95,7 @@ def command(name: str, panel: Panel) -> Callable[[CommandT], CommandT]:
 
         run.__signature__ = inspect.Signature([*own, *shared.values()])  # type: ignore[attr-defined]
         run.__annotations__ = {item.name: item.annotation for item in (*own, *shared.values())}
-        app.command(name, rich_help_panel=panel)(run)
+        group.command(name, rich_help_panel=panel, hidden=hidden)(run)
         return function
 
     return register

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathosynth.cli import options as o
-from pathosynth.cli.app import Work, command, show
+from pathosynth.cli.app import Cases, Work, command, show
 from pathosynth.cli.progress import step_progress
 from pathosynth.cli.running import (
     MAX_DRAWS,
@@ -27,7 +27,7 @@ PAUSED = 75
 
 @command("prepare", "Stages")
 def prepare(
-    common: Work,
+    common: Cases,
     *,
     source: o.Input,
     scheme: o.Scheme = "",
@@ -58,7 +58,7 @@ def prepare(
 
 @command("morph", "Stages")
 def morph(
-    common: Work,
+    common: Cases,
     *,
     source: o.Input,
     scheme: o.Scheme = "",
@@ -76,7 +76,7 @@ def morph(
 
 @command("generate-labels", "Stages")
 def generate_labels(
-    common: Work,
+    common: Cases,
     *,
     model: o.LabelModel,
     number: o.Number = 1,
@@ -98,7 +98,7 @@ def generate_labels(
 
 @command("generate-images", "Stages")
 def generate_images(
-    common: Work,
+    common: Cases,
     *,
     source: o.Input,
     scheme: o.Scheme = "",
@@ -118,7 +118,7 @@ def generate_images(
 
 @command("check", "Stages")
 def check(
-    common: Work,
+    common: Cases,
     *,
     source: o.Input,
     scheme: o.Scheme = "",

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from pathosynth.cli.app import Work, show
+from pathosynth.cli.app import Cases, Work, show
 from pathosynth.cli.progress import progress
 from pathosynth.runs.errors import CasesFailed
 
@@ -34,12 +34,13 @@ def run_plan(plan: "Plan", common: Work) -> None:
     Raises:
         CasesFailed: some cases failed; the record names them.
     """
-    from pathosynth.stages.batch import execute
+    from pathosynth.stages.batch import execute, part_of
 
+    plan = part_of(plan, common.part if isinstance(common, Cases) else "")
     if common.dry_run:
         show(plan.described(), common, _told(plan))
         return
-    with progress(plan.command, len(plan.tasks), common.quiet) as notice:
+    with progress(plan.command, len(plan.tasks), common.quiet, lines=plan.prepare is not None) as notice:
         record = execute(plan, run_options(common), notice)
     counts = record.counts()
     show({"output": str(common.output), "command": plan.command, "counts": counts, "cases": record.content["cases"]},

@@ -3,17 +3,18 @@
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from pathosynth.runs.errors import PathosynthError, unexpected
+from pathosynth.runs.errors import ConfigError, PathosynthError, unexpected
 from pathosynth.runs.record import Outcome, RunRecord
 from pathosynth.stages.plugins import use_plugins
 
@@ -61,6 +62,9 @@ class Plan:
         memory_gib: estimated peak of one worker.
         makes: one line for people: what would come out.
         device: where it computes, resolved.
+        part: K/N where `tasks` are only the K-th of N parts of what the stage would do; empty for all of it.
+        prepare: called once before the first task with the tasks that are not finished; None where nothing is shared.
+            What it makes stays, so the folder keeps its record even when every task fails.
     """
 
     command: str
@@ -72,6 +76,8 @@ class Plan:
     memory_gib: float
     makes: str
     device: str = "cpu"
+    part: str = ""
+    prepare: Callable[[Sequence[Any]], None] | None = None
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON-able facts, for ``--dry-run``."""
@@ -105,6 +111,26 @@ class Options:
     plugins: tuple[Path, ...] = ()
 
 
+def part_of(plan: Plan, part: str) -> Plan:
+    """The K-th of N parts of a plan: neighbours in its order, so that the tables of all parts in turn are the whole.
+
+    Who gets what is settled before: names, seeds and a recipe's draws do not depend on the division.
+
+    Raises:
+        ConfigError: the part is not K/N with K from 1 to N.
+    """
+    if not part:
+        return plan
+    found = re.fullmatch(r"(\d+)/(\d+)", part)
+    number, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= parts:
+        raise ConfigError(f"--part {part}: expected K/N with K from 1 to N, e.g. 2/4.")
+    total = len(plan.tasks)
+    tasks = plan.tasks[total * (number - 1) // parts : total * number // parts]
+    makes = f"{plan.makes}; of these part {part}, {len(tasks)} of {total}"
+    return replace(plan, tasks=tasks, makes=makes, part=part)
+
+
 Notice = Callable[[str, Result], None]
 """Called with a case and its result as soon as it has ended."""
 
@@ -113,7 +139,8 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
     """Run what is not finished yet, write the record after every case and the tables at the end.
 
     One failing case does not stop the others. Where everything came from one source and nothing could be made of
-    it, the record is taken back and the first error is raised, so that nothing is left behind.
+    it, the record is taken back and the first error is raised, so that nothing is left behind; not in a part, which
+    says nothing about the whole.
 
     Raises:
         PathosynthError: the folder holds another run, or the only source failed.
@@ -124,17 +151,21 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
     )  # fmt: skip
     first_error: Exception | None = None
     waiting = [task for task in plan.tasks if not record.done(task.case)]
+    if plan.prepare is not None:
+        plan.prepare(waiting)
     for task, result in _results(waiting, plan.work, options):
         record.finish_case(task.case, result.outcome, result.message, **result.facts)
         first_error = first_error or result.error
-        if not (result.error and len(plan.tasks) == 1):  # raised below; one fault, one message
+        alone = len(plan.tasks) == 1 and not plan.part and plan.prepare is None
+        if not (result.error and alone):  # raised below; one fault, one message
             notice(task.case, result)
     counts = record.counts()
-    if first_error and counts["done"] + counts["rejected"] == 0 and len({task.source for task in plan.tasks}) == 1:
+    nothing = counts["done"] + counts["rejected"] == 0 and len({task.source for task in plan.tasks}) == 1
+    if first_error and nothing and not plan.part and plan.prepare is None:
         record.discard()
         raise first_error
     plan.finish(options.out, record)
-    record.complete()
+    record.complete(**({"part": plan.part} if plan.part else {}))
     return record
 
 

@@ -132,5 +132,6 @@ def check_case(task: Checked, *, checking: Checking) -> Result:
 
 def _finish(out: Path, record: RunRecord, *, cases: Sequence[Case]) -> None:
     """Write the table of kept cases, which stay where they are, and the table of checks."""
-    write_cases(out / inputs.TABLE, [case for case in cases if record.content["cases"][case.case]["outcome"] == "done"])
+    kept = [case for case in cases if record.content["cases"].get(case.case, {}).get("outcome") == "done"]
+    write_cases(out / inputs.TABLE, kept)
     outputs.write_checks(out, record, [case.case for case in cases])

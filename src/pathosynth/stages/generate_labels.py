@@ -18,6 +18,7 @@ from pathosynth.stages import generated_table, label_models, outputs, wishes
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.label_models import Labelling
 from pathosynth.stages.orders import Ordered, Ordering
+from pathosynth.stages.provenance import people
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def provenance(made: Made, labelling: Labelling) -> dict[str, Any]:
     return {
         "Synthetic": True,
         "Model": labelling.found.identity,
+        "ModelSubjects": people(labelling.found),
         "Generator": labelling.found.generator,
         "LabelScheme": load_scheme(labelling.scheme).name,
         "Seed": made.seed,
@@ -195,6 +197,7 @@ def write(task: Ordered, made: Made, labelling: Labelling, out: Path) -> Result:
 
 def finish(out: Path, record: RunRecord, *, tasks: Sequence[Ordered], ordering: Ordering) -> None:
     """Write the tables."""
+    tasks = [task for task in tasks if task.case in record.content["cases"]]  # a part has not all of them
     outputs.finish(out, record, order=[task.case for task in tasks])
     write_table(out, record, tasks, ordering)
 

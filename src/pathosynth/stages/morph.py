@@ -224,6 +224,7 @@ def morph_case(variant: Variant, *, morphing: Morphing, out: Path) -> Result:
 
 def finish(out: Path, record: RunRecord, *, tasks: Sequence[Variant], morphing: Morphing) -> None:
     """Write the tables, and draw what a recipe asked and got."""
+    tasks = [task for task in tasks if task.case in record.content["cases"]]  # a part has not all of them
     outputs.finish(out, record, order=[task.case for task in tasks])
     morph_table.write(out, record, tasks)
     if morphing.figure:

@@ -1,0 +1,281 @@
+"""From a study to its jobs: each is one command of this package, run in the study's folder, and what it waits for."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pathosynth.runs.config import Config
+from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.files import json_text
+from pathosynth.workflow.steps import GenerateLabels, Step, settings_words
+from pathosynth.workflow.study import REAL, Resources, Study
+
+ALL = "all"
+"""Folder, under that of a step, with the one table of all its parts."""
+
+DEFAULTS = {
+    "train": Resources(threads=2, memory_gib=6, minutes=1440),
+    "segment": Resources(threads=2, memory_gib=8, minutes=1440),
+    "table": Resources(threads=1, memory_gib=0.5, minutes=10),
+    "default": Resources(threads=1, memory_gib=3, minutes=240),
+}
+"""What a job takes unless the study says otherwise."""
+
+
+class Job(Config):
+    """One command."""
+
+    name: str
+    """Unique in the study; also the name of its files."""
+    stage: str
+    """Which command; its resources are looked up by it."""
+    command: tuple[str, ...]
+    """Words after ``pathosynth``; paths are relative to the study's folder."""
+    output: str
+    """Folder it writes."""
+    needs: tuple[str, ...] = ()
+    """Jobs that must be done before."""
+    some_may_fail: bool = False
+    """Whether exit code 1, some cases failed, is no fault of the job; the table of the step judges their number."""
+    resources: Resources = Resources()
+
+    @property
+    def digest(self) -> str:
+        """What it does in short: two jobs with the same digest do the same."""
+        return hashlib.sha256(json_text([*self.command]).encode()).hexdigest()[:16]
+
+    @property
+    def done(self) -> str:
+        """File that says it is done."""
+        return f"jobs/{self.stage}/{self.name}.done"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A table of cases that a job makes.
+
+    Attributes:
+        job: its name.
+        folder: where the table lies.
+        parents: table the cases were made from, and the job that makes that; None where they stem from nothing.
+    """
+
+    job: str
+    folder: str
+    parents: "Made | None" = None
+
+
+@dataclass
+class _Jobs:
+    study: Study
+    base: Path
+    data: Path
+    jobs: dict[str, Job] = field(default_factory=dict)
+    sets: dict[str, Made] = field(default_factory=dict)
+
+    def add(
+        self, name: str, stage: str, output: str, words: Iterable[str], needs: Iterable[str], *, may: bool = False
+    ) -> None:
+        """Enter one job; `words` come after the stage and before the output."""
+        command = (*stage_words(stage), *words, "-o", output)
+        resources = resources_of(self.study, stage)
+        unique = tuple(dict.fromkeys(needs))
+        self.jobs[name] = Job(
+            name=name, stage=stage, command=command, output=output, needs=unique, some_may_fail=may, resources=resources
+        )
+
+    def add_parts(self, made: Made, stage: str, words: Iterable[str], needs: Iterable[str], step: Step | None) -> Made:
+        """Enter the parts of a step, and the table of all of them.
+
+        Args:
+            made: what shall come out; its job and folder carry no part.
+            stage: which command.
+            words: its options.
+            needs: jobs it waits for.
+            step: how it is divided; None for one part in which nothing may fail.
+        """
+        words, needs = [*words], [*needs]
+        parts = step.parts if step else 1
+        names = [f"{number}of{parts}" for number in range(1, parts + 1)]
+        for number, name in enumerate(names, start=1):
+            share = ("--part", f"{number}/{parts}")
+            self.add(f"{made.job}.{name}", stage, f"{made.folder}/{name}", [*words, *share], needs, may=True)
+        return self.add_table(made, [f"{made.folder}/{name}" for name in names], step.max_failed if step else 0.0)
+
+    def add_table(self, made: Made, folders: list[str], max_failed: float) -> Made:
+        """Enter the table of the parts of a step."""
+        words = [*_inputs(folders), "--max-failed", f"{max_failed:g}"]
+        parts = [f"{made.job}.{Path(folder).name}" for folder in folders]
+        name, folder = f"{made.job}.{ALL}", f"{made.folder}/{ALL}"
+        self.add(name, "table", folder, words, parts)
+        return Made(name, folder, made.parents)
+
+    def located(self, model: str) -> tuple[list[str], list[str]]:
+        """Word of ``--model`` and the job that trains it, where the study does."""
+        if model in self.study.models:
+            return [f"models/{model}"], [f"model.{model}"]
+        path = self.base / model
+        return [str(path) if path.is_dir() else model], []
+
+
+def plan_jobs(study: Study, base: Path, data: Path) -> list[Job]:
+    """Every job of a study, each after those it waits for.
+
+    Args:
+        study: what is wanted.
+        base: folder that paths in the study start from.
+        data: folder that data folders start from.
+
+    Raises:
+        ConfigError: ingredients are made from each other in a circle, or a folder is missing.
+    """
+    jobs = _Jobs(study, base, data)
+    test = _data_jobs(jobs)
+    for name in _in_order(study):
+        if name in study.models:
+            _model_job(jobs, name)
+        else:
+            _ingredient_jobs(jobs, name)
+    if study.arms:
+        _arm_jobs(jobs, test)
+    return list(jobs.jobs.values())
+
+
+def stage_words(stage: str) -> tuple[str, ...]:
+    """Words of the command of a stage."""
+    return ("study", stage) if stage in ("table", "phantoms") else (stage,)
+
+
+def resources_of(study: Study, stage: str) -> Resources:
+    """What a job of a stage takes: its own numbers, else those of ``default``, of the study before ours."""
+    sources = [table.get(key) for key in (stage, "default") for table in (study.resources, DEFAULTS)]
+    merged: dict[str, object] = {}
+    for source in reversed([one for one in sources if one]):
+        merged |= source.model_dump(exclude_unset=True)
+    return Resources.model_validate(merged)
+
+
+def _inputs(folders: Iterable[str]) -> list[str]:
+    return [word for folder in folders for word in ("-i", folder)]
+
+
+def _data_jobs(jobs: _Jobs) -> Made:
+    """Enter what brings the data in; returns the test cases."""
+    data, needs = jobs.study.data, list[str]()
+    train, test = ([str(jobs.data / folder) for folder in folders] for folders in (data.train, data.test))
+    layout = [*settings_words(data.settings), "--format", data.format, "--scheme", data.scheme]
+    if data.phantoms:
+        words = ["--train", str(data.phantoms.train), "--test", str(data.phantoms.test)]
+        words += ["--spacing-mm", f"{data.phantoms.spacing_mm:g}", "--seed", str(jobs.study.seed)]
+        jobs.add("phantoms", "phantoms", "data/phantoms", words, [])
+        train, test, needs = ["data/phantoms/train"], ["data/phantoms/test"], ["phantoms"]
+    for folder in () if data.phantoms else (*train, *test):
+        if not Path(folder).exists():
+            raise ConfigError(f"data: {folder}: no such file or folder. Check the study's [data], or give --data ROOT.")
+    spacing = [] if data.spacing_mm is None else ["--spacing-mm", f"{data.spacing_mm:g}"]
+    folders: list[str] = []
+    for number, source in enumerate(train, start=1):
+        for part in range(1, data.parts + 1):
+            folder = f"data/train/{number}-{part}of{data.parts}"
+            words = ["-i", source, *layout, *spacing, "--margin-mm", f"{data.margin_mm:g}"]
+            words += ["--part", f"{part}/{data.parts}"]
+            jobs.add(f"train.{Path(folder).name}", "prepare", folder, words, needs, may=True)
+            folders.append(folder)
+    jobs.sets[REAL] = jobs.add_table(Made("train", "data/train"), folders, 0.0)
+    words = [*_inputs(test), *layout, "--split", "test"]
+    jobs.add("test", "table", "data/test", words, needs)
+    return Made("test", "data/test")
+
+
+def _in_order(study: Study) -> Iterator[str]:
+    """Ingredients and models, each after what it is made from.
+
+    Raises:
+        ConfigError: some are made from each other.
+    """
+    waiting = {name: set(item.train) for name, item in study.models.items()}
+    for name, item in study.ingredients.items():
+        first = item.steps[0]
+        models = {step.model for step in item.steps if step.stage != "morph" and step.model in study.models}
+        waiting[name] = models | (set() if isinstance(first, GenerateLabels) else {item.source})
+    ready = {REAL}
+    while waiting:
+        free = [name for name, needed in waiting.items() if needed <= ready]
+        if not free:
+            raise ConfigError(f"study: {', '.join(waiting)} are made from each other. Change their 'from' or 'train'.")
+        yield from free
+        ready |= set(free)
+        waiting = {name: needed for name, needed in waiting.items() if name not in ready}
+
+
+def _model_job(jobs: _Jobs, name: str) -> None:
+    model = jobs.study.models[name]
+    tables = [jobs.sets[one] for one in model.train]
+    words = [*_inputs(table.folder for table in tables), *model.words(), *_seed(jobs.study), *_device(jobs.study)]
+    jobs.add(f"model.{name}", "train", f"models/{name}", words, [table.job for table in tables])
+
+
+def _ingredient_jobs(jobs: _Jobs, name: str) -> None:
+    ingredient = jobs.study.ingredients[name]
+    at: Made | None = None if isinstance(ingredient.steps[0], GenerateLabels) else jobs.sets[ingredient.source]
+    if ingredient.source == REAL and at:
+        at = Made(at.job, at.folder, at)  # real cases are what everything made of them is held against
+    for number, step in enumerate(ingredient.steps, start=1):
+        at = _step_jobs(
+            jobs, Made(f"{name}.{number}-{step.stage}", f"ingredients/{name}/{number}-{step.stage}"), step, at
+        )
+    if at is None:
+        raise ConfigError(f"ingredients.{name}: has no steps.")
+    jobs.sets[name] = at
+
+
+def _step_jobs(jobs: _Jobs, made: Made, step: Step, source: Made | None) -> Made:
+    """Enter one step of an ingredient, working on what the step before it made."""
+    words, needs = [str(jobs.base / word) if word.endswith(".toml") else word for word in step.words()], list[str]()
+    if source is not None:
+        words, needs = [*_inputs([source.folder]), *words], [source.job]
+    parents = source.parents if source else None
+    if step.stage == "morph":
+        parents = source
+    elif step.model:
+        located, training = jobs.located(step.model)
+        words += ["-i" if step.stage == "generate-labels" else "--model", *located]
+        needs += training
+    if step.stage in ("generate-images", "check") and parents:
+        words += ["--parents", parents.folder]
+        needs.append(parents.job)
+    words += [*_seed(jobs.study), *(_device(jobs.study) if step.stage.startswith("generate") else [])]
+    return jobs.add_parts(Made(made.job, made.folder, parents), step.stage, words, needs, step)
+
+
+def _arm_jobs(jobs: _Jobs, test: Made) -> None:
+    """Enter a segmenter for every arm and seed, the evaluation of all of them and its report."""
+    study, predicted, trained = jobs.study, list[str](), list[str]()
+    data, segmenter = study.data, study.segmenter
+    for name, arm in study.arms.items():
+        tables = [jobs.sets[one] for one in arm.train]
+        training = [word for table in tables for word in ("--train", table.folder)]
+        plan = ["--segmenter", segmenter.kind, *(["--plan", segmenter.plan] if segmenter.plan else [])]
+        plan += [*settings_words(segmenter.settings | arm.settings), "--contrast", data.contrast]
+        for seed in segmenter.seeds:
+            job, folder = f"arm.{name}.seed-{seed}", f"arms/{name}/seed-{seed}"
+            words = ["-i", test.folder, *training, *plan, "--seed", str(seed), *_device(study)]
+            jobs.add(job, "segment", folder, words, [test.job, *(table.job for table in tables)])
+            predicted += ["--predicted", f"{name}={folder}"]
+            trained.append(job)
+    asked = study.evaluation
+    words = ["-i", test.folder, *predicted, "--baseline", asked.baseline or next(iter(study.arms))]
+    words += [word for name in asked.structures for word in ("--structure", name)]
+    words += [word for group, limit in asked.above.items() for word in ("--above", f"{group}={limit:g}")]
+    jobs.add("evaluation", "evaluate", "evaluation", [*words, *_seed(study)], [test.job, *trained])
+    if asked.report:
+        jobs.add("report", "report", "report", ["evaluation", "-i", "evaluation"], ["evaluation"])
+
+
+def _seed(study: Study) -> list[str]:
+    return ["--seed", str(study.seed)]
+
+
+def _device(study: Study) -> list[str]:
+    return ["--device", study.device]
