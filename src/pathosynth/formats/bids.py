@@ -29,7 +29,7 @@ BIDS_VERSION = "1.10.0"
 
 IGNORED = (
     "cases.csv", "checks.csv", "morphs.csv", "generated.csv", "run.json", "montage.png", "distributions.png",
-    "rejected/", "*_xfm.nii.gz", "*_xfm.json", "seg-*_itksnap.txt", "seg-*_freesurfer.txt",
+    "rejected/", "segmenter/", "*_xfm.nii.gz", "*_xfm.json", "seg-*_itksnap.txt", "seg-*_freesurfer.txt",
 )  # fmt: skip
 """What may lie in a data set beside the BIDS files."""
 

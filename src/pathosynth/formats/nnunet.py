@@ -13,6 +13,7 @@ import numpy as np
 import pydantic
 
 from pathosynth.data.cases import CONTRASTS, Case, build_case, check_cases
+from pathosynth.data.grid import to_ras
 from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels, write_image, write_labels
 from pathosynth.data.volume import Volume
@@ -83,8 +84,15 @@ def write(root: Path, cases: Sequence[Case], contrasts: Sequence[str]) -> None:
     write_tables(root, cases, contrasts)
 
 
-def write_case(root: Path, case: Case, contrasts: Sequence[str]) -> list[Path]:
+def write_case(root: Path, case: Case, contrasts: Sequence[str], *, canonical: bool = False) -> list[Path]:
     """Write the images and the label map of one case; returns the files.
+
+    Args:
+        root: folder of the data set.
+        case: with labels and every contrast on one grid.
+        contrasts: channels in order.
+        canonical: whether arrays run to right, anterior and superior; nnU-Net looks at arrays alone, so that cases of
+            different orientation look different to it.
 
     Raises:
         InputError: a file or a contrast is missing, or the grids differ.
@@ -100,6 +108,8 @@ def write_case(root: Path, case: Case, contrasts: Sequence[str]) -> list[Path]:
     images = [read_image(case.images[contrast]) for contrast in contrasts]
     for contrast, image in zip(contrasts, images, strict=True):
         check_same_grid(labels, image, f"case '{case.case}', labels and {contrast}")
+    if canonical:
+        labels, images = to_ras(labels), [to_ras(image) for image in images]
     image_folder, label_folder = _FOLDERS["test" if case.split == "test" else "train"]
     files = [root / image_folder / f"{case.case}_{number:04d}.nii.gz" for number in range(len(contrasts))]
     for path, image in zip(files, images, strict=True):

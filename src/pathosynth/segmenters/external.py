@@ -1,0 +1,155 @@
+"""Predictions made elsewhere (SynthSeg, FreeSurfer …): a folder and a label scheme, judged by the same rules.
+
+Nothing is computed but the way onto the test case's grid. Rule: a test voxel gets the value of the prediction voxel
+in which its centre lies; beyond the prediction's field of view it is background. No value appears that was not there.
+"""
+
+import string
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pydantic
+
+from pathosynth.data.cases import Case
+from pathosynth.data.geometry import SAME_GRID_MM, corner_distance_mm
+from pathosynth.data.labels import check_values, load_scheme, remap_labels
+from pathosynth.data.nifti import read_labels
+from pathosynth.data.volume import Volume
+from pathosynth.runs.config import Config as BaseConfig
+from pathosynth.runs.errors import ConfigError, InputError
+
+_ENDINGS = (".nii.gz", ".nii", ".mgz")
+
+
+class Config(BaseConfig):
+    """Where predictions lie and what their numbers mean."""
+
+    predictions: Path
+    """Folder of label maps."""
+    scheme: str
+    """Label scheme of the predictions, after `remap`."""
+    to_scheme: str = ""
+    """Scheme the result shall have, by the remapping table of `scheme`; empty keeps `scheme`."""
+    file: str = ""
+    """Path of a case's label map in the folder, with {case} and {subject}, e.g. "{subject}/mri/aseg.mgz". Empty: a file
+    called as the case or the subject, with or without "_something" behind the name, anywhere in the folder."""
+    remap: dict[int, int] = pydantic.Field(default_factory=dict)
+    """Stored value to value of `scheme`, where they differ; 0 drops a value. Other values are taken as they are."""
+
+    @pydantic.field_validator("file")
+    @classmethod
+    def _only_known_fields(cls, value: str) -> str:
+        unknown = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None} - {"case", "subject"}
+        if unknown:
+            raise ValueError(f"{sorted(unknown)} is unknown in braces; use {{case}} and {{subject}}")
+        return value
+
+
+def result_scheme(config: Config) -> str:
+    """Label scheme of what comes out.
+
+    Raises:
+        ConfigError: no such scheme, or no remapping table from one to the other.
+    """
+    scheme, wanted = load_scheme(config.scheme), config.to_scheme or config.scheme
+    if load_scheme(wanted).name not in (scheme.name, *scheme.to):
+        raise ConfigError(
+            f"to_scheme={wanted}: scheme '{scheme.name}' has remapping tables to {', '.join(scheme.to) or 'no other'}. "
+            "Add one, or leave to_scheme out."
+        )
+    return wanted
+
+
+def check_folder(config: Config) -> None:
+    """Refuse a folder that is not there.
+
+    Raises:
+        InputError: it does not exist or is no folder.
+    """
+    if not config.predictions.is_dir():
+        raise InputError(
+            f"{config.predictions}: expected a folder of predicted label maps, found none. Check the path."
+        )
+
+
+def labels_of(case: Case, like: Volume, config: Config) -> Volume:
+    """The label map predicted for a case, brought onto its grid.
+
+    Args:
+        case: the test case.
+        like: its image or reference labels; the result lies on exactly this grid.
+        config: where predictions lie.
+
+    Returns:
+        Values of `result_scheme`.
+
+    Raises:
+        InputError: there is no prediction or more than one, a value is not in the scheme, or the two do not overlap.
+    """
+    path = find(case, config)
+    scheme, wanted = load_scheme(config.scheme), load_scheme(result_scheme(config))
+    stored = read_labels(path, None)
+    labels = remap_labels(stored.array, config.remap, others="keep")
+    check_values(labels, scheme, str(path))
+    if wanted.name != scheme.name:
+        labels = remap_labels(labels, scheme.to[wanted.name], others="error")
+    placed = nearest(Volume(labels, stored.affine), like)
+    if labels.any() and not placed.array.any():
+        raise InputError(f"{path}: lies outside the image of case '{case.case}'. Check that it is in the same space.")
+    return placed
+
+
+def find(case: Case, config: Config) -> Path:
+    """The file predicted for a case.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    folder = config.predictions
+    if config.file:
+        path = folder / config.file.format(case=case.case, subject=case.subject)
+        if not path.is_file():
+            raise InputError(f"{path}: no such file, expected the prediction of case '{case.case}'. Check `file`.")
+        return path
+    files = sorted(path for path in folder.rglob("*") if path.name.endswith(_ENDINGS) and path.is_file())
+    for name in (case.case, case.subject):
+        matches = _called(name, files)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise InputError(
+                f"{folder}: found {len(matches)} predictions of case '{case.case}' "
+                f"({', '.join(str(path.relative_to(folder)) for path in matches[:4])}), expected one. "
+                "Say which with --set file={case}_something.nii.gz."
+            )
+    raise InputError(
+        f"{folder}: no prediction of case '{case.case}' (subject '{case.subject}') among {len(files)} label maps. "
+        "Name the file as the case, or say how it is called with --set file=…"
+    )
+
+
+def nearest(volume: Volume, like: Volume) -> Volume:
+    """Labels on another grid, whatever the directions of its axes: the voxel each centre lies in, else 0.
+
+    Where both grids are one, the voxels are taken as they are.
+    """
+    if volume.shape == like.shape and corner_distance_mm(volume.affine, like.affine, like.shape) <= SAME_GRID_MM:
+        return like.with_array(volume.array)
+    to_voxel = np.linalg.inv(volume.affine) @ like.affine
+    out = np.zeros(like.shape, dtype=volume.array.dtype)
+    j, k = np.meshgrid(np.arange(like.shape[1]), np.arange(like.shape[2]), indexing="ij")
+    plane = np.stack([np.zeros_like(j), j, k]).reshape(3, -1)
+    shape = np.array(volume.shape)[:, None]
+    for i in range(like.shape[0]):
+        plane[0] = i
+        at = np.floor(to_voxel[:3, :3] @ plane + to_voxel[:3, 3:] + 0.5).astype(np.intp)
+        inside = ((at >= 0) & (at < shape)).all(axis=0)
+        out[i].reshape(-1)[inside] = volume.array[tuple(at[:, inside])]
+    return like.with_array(out)
+
+
+def _called(name: str, files: Sequence[Path]) -> list[Path]:
+    """Files called exactly so, else those with "_" or "." behind the name."""
+    exact = [path for path in files if path.name in {name + ending for ending in _ENDINGS}]
+    return exact or [path for path in files if path.name.startswith((f"{name}_", f"{name}."))]

@@ -1,0 +1,275 @@
+"""Cases -> segmenter, and images -> predicted labels: applies what is in ``segmenters/``."""
+
+import functools
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pathosynth.data.cases import Case, read_cases
+from pathosynth.data.grid import to_ras
+from pathosynth.data.labels import load_scheme
+from pathosynth.data.nifti import read_image, read_labels, write_image
+from pathosynth.data.volume import Volume
+from pathosynth.formats import bids
+from pathosynth.runs.config import build_config, parse_settings
+from pathosynth.runs.errors import ConfigError, InputError, PathosynthError
+from pathosynth.runs.record import RunRecord
+from pathosynth.segmenters import SEGMENTERS, external, nnunet
+from pathosynth.segmenters.job import Machine, Notice
+from pathosynth.segmenters.record import FILE_NAME, FOLDER, SegmenterRecord, read_segmenter, write_segmenter
+from pathosynth.stages import inputs, outputs
+from pathosynth.stages.batch import Options, Plan, Result
+from pathosynth.stages.segment_training import Tables
+
+WORK = ".predicting"
+"""Subfolder of OUT for images on their way through a segmenter; removed at the end."""
+
+MEMORY_GIB = 3.0
+"""Peak of nnU-Net's small plan with one worker, training on 128^3 voxels."""
+
+Watch = Callable[[], AbstractContextManager[Notice]]
+"""Opens the display of a training."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A segmenter, trained here, trained before, or elsewhere.
+
+    Attributes:
+        kind: key of `SEGMENTERS`.
+        config: its settings.
+        scheme: label scheme of what it predicts, a name or a path.
+        contrast: image it reads; empty where predictions were made elsewhere.
+        folder: the segmenter folder; None where there is none.
+        tables: what it is trained on; None where it is not trained here.
+        record: of a segmenter trained before.
+    """
+
+    kind: str
+    config: Any
+    scheme: str
+    contrast: str = ""
+    folder: Path | None = None
+    tables: Tables | None = None
+    record: SegmenterRecord | None = None
+
+    @classmethod
+    def trained(cls, kind: str, plan: str, settings: Sequence[str], tables: Tables, out: Path) -> "Segmentation":
+        """One to be trained on `tables`, in OUT/segmenter.
+
+        Raises:
+            ConfigError: no such segmenter or plan, a setting is wrong, or it does not learn.
+        """
+        module = SEGMENTERS.get(kind)
+        if module is None or not hasattr(module, "train"):
+            raise ConfigError(
+                f"--segmenter {kind}: expected one that learns ({', '.join(_learning())}), or no --train."
+            )
+        config = module.config_from_plan(plan, parse_settings(list(settings)))
+        return cls(kind, config, tables.cases[0].scheme, tables.contrast, out / FOLDER, tables)
+
+    @classmethod
+    def stored(cls, folder: Path, settings: Sequence[str]) -> "Segmentation":
+        """One that was trained before; `settings` may change how it predicts.
+
+        Raises:
+            ModelError: the folder holds none.
+            ConfigError: a setting is wrong, or one of training.
+        """
+        record = read_segmenter(folder)
+        changes = parse_settings(list(settings))
+        fixed = sorted(set(changes) - {"threads", "tile_step", "test_time_mirroring"})
+        if fixed or record.kind not in _learning():
+            raise ConfigError(f"--model {folder}: {', '.join(fixed) or record.kind} cannot be set after the training.")
+        config = build_config(SEGMENTERS[record.kind].Config, {**record.config, **changes}, f"--model {folder}")
+        own = folder if (folder / FILE_NAME).is_file() else folder / FOLDER
+        return cls(record.kind, config, record.scheme, record.contrast, own.absolute(), None, record)
+
+    @classmethod
+    def elsewhere(cls, kind: str, settings: Sequence[str]) -> "Segmentation":
+        """Predictions other tools made.
+
+        Raises:
+            ConfigError: a setting is wrong, or the segmenter must be trained.
+            InputError: there is no such folder.
+        """
+        if kind != "external":
+            raise ConfigError(f"--segmenter {kind}: expected --train CASES, or --model FOLDER of one trained before.")
+        config = build_config(external.Config, parse_settings(list(settings)), "--segmenter external")
+        external.check_folder(config)
+        return cls(kind, config, external.result_scheme(config))
+
+    def described(self) -> dict[str, Any]:
+        """What goes into the run record."""
+        sources = self.tables.sources if self.tables else ()
+        settings = self.config.identity() if hasattr(self.config, "identity") else self.config.model_dump(mode="json")
+        return {
+            "segmenter": FOLDER if self.tables or self.folder is None else str(self.folder),
+            "kind": self.kind, "settings": settings, "scheme": self.scheme, "contrast": self.contrast,
+            "training_tables": [str(path) for path in sources],
+            "training_cases": len(self.tables.cases) if self.tables else None,
+        }  # fmt: skip
+
+    def recorded(self, seed: int) -> SegmenterRecord:
+        """The record to be written; that of a segmenter trained before is passed on."""
+        return self.record or SegmenterRecord(
+            kind=self.kind, plan=getattr(self.config, "plan", ""), config=self.config.model_dump(mode="json"),
+            scheme=self.scheme, contrast=self.contrast, seed=seed if self.tables else None, versions=_versions(),
+            trained_here=self.tables is not None, training=self.tables.rows if self.tables else (),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One case to be segmented."""
+
+    row: Case
+
+    @property
+    def case(self) -> str:
+        """Name of the case; it keeps it."""
+        return self.row.case
+
+    @property
+    def source(self) -> str:
+        """Name of the case."""
+        return self.row.case
+
+
+def read_test(path: Path, scheme: str) -> list[Case]:
+    """Cases to be segmented, with or without labels.
+
+    Raises:
+        InputError: there is nothing usable at `path`.
+    """
+    table = path / inputs.TABLE if path.is_dir() else path
+    return read_cases(table) if table.is_file() and table.suffix == ".csv" else inputs.read_input(path, scheme)
+
+
+def plan(cases: Sequence[Case], segmentation: Segmentation, options: Options, watch: Watch) -> Plan:
+    """Train where that is asked for, then every case becomes one task.
+
+    Args:
+        cases: to be segmented; none only trains.
+        segmentation: what segments.
+        options: how to run; its seed is that of the training.
+        watch: opens the display of the training.
+
+    Raises:
+        InputError: two cases would get one BIDS name, or subjects do not suffice for the folds.
+        ConfigError: the device is not there.
+    """
+    labels = [bids.subject_label(case.case).lower() for case in cases]
+    if len(set(labels)) != len(labels):
+        raise InputError("segment: two cases differ only in marks like - and _, which BIDS drops. Rename one.")
+    tables = segmentation.tables
+    if tables:
+        tables.data(segmentation.described()["settings"], options.seed)
+    machine = Machine(_device(segmentation, options.device), options.jobs)
+    images = [case.model_copy(update={"labels": None, "displacement": None}) for case in cases]
+    trains = f"a segmenter trained on {len(tables.cases)} cases" if tables else f"segmenter '{segmentation.kind}'"
+    return Plan(
+        command="segment",
+        config=segmentation.described(),
+        inputs=inputs.files_of([*(tables.cases if tables else ()), *images]),
+        tasks=[Predicted(case) for case in cases],
+        work=functools.partial(collect, segmentation=segmentation, out=options.out),
+        finish=functools.partial(_finish, order=[case.case for case in cases]),
+        memory_gib=MEMORY_GIB,
+        makes=f"{len(cases)} predicted label maps with {trains}"
+        + (f"; {tables.left_out} training cases of split 'test' are left out" if tables and tables.left_out else ""),
+        device=machine.device,
+        prepare=functools.partial(_prepare, segmentation=segmentation, options=options, machine=machine, watch=watch),
+    )
+
+
+def collect(task: Predicted, *, segmentation: Segmentation, out: Path) -> Result:
+    """Bring one prediction onto the case's own grid and write it."""
+    case, scheme = task.row, load_scheme(segmentation.scheme)
+    grid = _grid_of(case, segmentation.contrast)
+    like = to_ras(grid)
+    if segmentation.folder is None:
+        labels = external.labels_of(case, like, segmentation.config)
+    else:
+        labels = nnunet.labels_of(case.case, like, out / WORK, segmentation.folder, scheme)
+    row = case.model_copy(update={"labels": None, "images": {}, "displacement": None, "scheme": segmentation.scheme})
+    sidecar = {"Segmenter": segmentation.kind, "Contrast": segmentation.contrast, "LabelScheme": scheme.name}
+    product = outputs.Product(row=row, scheme=scheme, original=grid, labels=labels, sidecar=sidecar)
+    return Result("done", facts=outputs.write_case(out, product))
+
+
+def _prepare(
+    waiting: Sequence[Predicted], *, segmentation: Segmentation, options: Options, machine: Machine, watch: Watch
+) -> None:
+    """Train to the end, write the segmenter's record, predict what waits."""
+    kept = options.out / FOLDER
+    if segmentation.tables is not None:
+        if options.overwrite:
+            shutil.rmtree(kept, ignore_errors=True)
+        data = segmentation.tables.data(segmentation.described()["settings"], options.seed)
+        with watch() as notice:
+            SEGMENTERS[segmentation.kind].train(
+                data, segmentation.config, kept, seed=options.seed, machine=machine, notice=notice
+            )
+    if not (kept / FILE_NAME).is_file():
+        write_segmenter(kept, segmentation.recorded(options.seed))
+    if segmentation.folder is not None and waiting:
+        _predict(waiting, segmentation, options.out / WORK, machine)
+
+
+def _predict(waiting: Sequence[Predicted], segmentation: Segmentation, work: Path, machine: Machine) -> None:
+    """Predict all that wait in one go; an image that cannot be read is left to `collect`, which says why."""
+    for task in waiting:
+        with suppress(PathosynthError):
+            image = to_ras(_grid_of(task.row, segmentation.contrast))
+            write_image(nnunet.image_path(work, task.case), image)
+    if segmentation.folder is not None and (work / "images").is_dir():
+        nnunet.predict(segmentation.folder, work, segmentation.config, machine)
+
+
+def _grid_of(case: Case, contrast: str) -> Volume:
+    """The image a segmenter reads; for predictions made elsewhere the labels' grid, or any image's.
+
+    Raises:
+        InputError: the case has no such file, or it is damaged.
+    """
+    if contrast:
+        if contrast not in case.images:
+            raise InputError(f"Case '{case.case}' has no {contrast} image, which the segmenter reads. Add it.")
+        return read_image(case.images[contrast])
+    if case.labels is not None:
+        return read_labels(case.labels, None)
+    if not case.images:
+        raise InputError(f"Case '{case.case}' has neither labels nor an image, so its grid is not known. Add one.")
+    return read_image(next(iter(case.images.values())))
+
+
+def _finish(out: Path, record: RunRecord, *, order: Sequence[str]) -> None:
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    if order:
+        bids.write_tables(out, outputs.kept(out, record, order), name="Predicted brain labels", command="segment")
+
+
+def _device(segmentation: Segmentation, device: str) -> str:
+    """Resolve ``--device``; torch is asked only where it must be."""
+    if device == "cpu" or segmentation.folder is None:
+        return "cpu"
+    from pathosynth.diffusion.distributed import setup  # brings torch in
+
+    return str(setup(None if device == "auto" else device).device)
+
+
+def _learning() -> list[str]:
+    return [name for name, module in SEGMENTERS.items() if hasattr(module, "train")]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("pathosynth", "nnunetv2", "torch"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
