@@ -162,8 +162,9 @@ def render(arm: str, args: argparse.Namespace, pair: Pair, scheme: LabelScheme, 
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_text(json.dumps(gaussian_mixture.measure_contrast(seen, scheme)))
         return gaussian_mixture.generate(gaussian_mixture.Config(contrast=str(table)), [request], [1])[0]
-    model = pixel_diffusion.load_model(args.models / arm)
-    return pixel_diffusion.generate(model, [request], [1], steps=args.steps)[0]
+    choices = {} if args.steps is None else {"steps": args.steps}
+    model = pixel_diffusion.load_model(args.models / arm, choices=choices)
+    return pixel_diffusion.generate(model, [request], [1])[0]
 
 
 def oracle_medians(pair: Pair) -> np.ndarray:
@@ -188,9 +189,9 @@ def overfit(args: argparse.Namespace) -> None:
     for result in pixel_diffusion.train([pair], scheme, config, args.models / "overfit", seed=0, rank=Rank()):
         if result.step % 50 == 0:
             print(f"{result.step} {time.perf_counter() - started:.0f} s loss {result.loss:.4f}", flush=True)
-    model = pixel_diffusion.load_model(args.models / "overfit")
     for count in (1, 4, 8, 16):
-        image = pixel_diffusion.generate(model, [Request(pair.labels, scheme, pair.spacing_mm)], [1], steps=count)[0]
+        model = pixel_diffusion.load_model(args.models / "overfit", choices={"steps": count})
+        image = pixel_diffusion.generate(model, [Request(pair.labels, scheme, pair.spacing_mm)], [1])[0]
         found = compare(pair.image, image, pair.labels)
         print(f"overfit {name} {count} steps " + " ".join(f"{k} {v:.4f}" for k, v in found.items()), flush=True)
 

@@ -1,5 +1,6 @@
 """SPADE latent diffusion: training examples, resuming, tiles, contrasts, settings, model folders."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pathosynth.diffusion.distributed import Rank
 from pathosynth.diffusion.networks.blocks import parameter_count
 from pathosynth.diffusion.networks.spade import LabelMaps
 from pathosynth.diffusion.networks.spade_autoencoder import SpadeAutoencoder
+from pathosynth.image_generators.sampling_choice import with_choices
 from pathosynth.image_generators.spade_latent_diffusion import (
     Config,
     Model,
@@ -42,6 +44,10 @@ from tiny_spade import SCHEME, config, pair, tiny_model
 @pytest.fixture(scope="module")
 def model() -> Model:
     return tiny_model()
+
+
+def sampled(model: Model, choices: dict[str, Any]) -> Model:
+    return replace(model, config=with_choices(model.config, choices))
 
 
 def request(seed: int = 0) -> Request:
@@ -204,7 +210,7 @@ def test_the_rendered_box_has_the_brain_in_the_middle_and_sides_the_networks_tak
 
 def test_guidance_one_is_no_guidance_and_two_exaggerates(model: Model) -> None:
     one = request()
-    plain, same, strong = (generate(model, [one], [3], guidance=g)[0] for g in (None, 1.0, 3.0))
+    plain, same, strong = (generate(sampled(model, c), [one], [3])[0] for c in ({}, {"guidance": 1}, {"guidance": 3}))
     assert np.array_equal(plain, same)
     assert np.abs(strong - plain).mean() > 1e-4
     assert np.isfinite(strong).all()
@@ -218,6 +224,15 @@ def test_seeds_of_one_brain_share_its_label_maps_and_nothing_else(model: Model) 
         assert np.array_equal(made, expected)
 
 
+def test_a_user_chooses_the_sampling_and_no_other_setting(model: Model) -> None:
+    few, many = sampled(model, {"steps": 1}), sampled(model, {"steps": 3, "method": "heun"})
+    assert many.config.sampling.method == "heun"
+    assert not np.array_equal(*(generate(one, [request()], [1])[0] for one in (few, many)))
+    for choice in ({"steps": 0}, {"width": 4}, {"contrast": "FLAIR"}):
+        with pytest.raises(ConfigError, match=next(iter(choice))):
+            sampled(model, choice)
+
+
 @pytest.mark.slow
 def test_several_contrasts_are_told_apart_and_others_refused(tmp_path: Path) -> None:
     settings = short(contrasts=["T1w", "T2w"], diffusion={"steps": 12, "learning_rate": 2e-2})
@@ -225,11 +240,12 @@ def test_several_contrasts_are_told_apart_and_others_refused(tmp_path: Path) -> 
     list(train(pairs, SCHEME, settings, tmp_path, rank=Rank()))
     known = load_model(tmp_path)
     assert known.facts["cases"] == ["phantom0 T1w", "phantom0 T2w"]
-    default, t1w, t2w = (generate(known, [request()], [1], contrast=name)[0] for name in (None, "T1w", "T2w"))
+    chosen = [{}, {"contrast": "T1w"}, {"contrast": "T2w"}]
+    default, t1w, t2w = (generate(load_model(tmp_path, choices=c), [request()], [1])[0] for c in chosen)
     assert np.array_equal(default, t1w)
     assert not np.array_equal(t1w, t2w)
     with pytest.raises(ConfigError, match="renders T1w, T2w"):
-        generate(known, [request()], [1], contrast="FLAIR")
+        load_model(tmp_path, choices={"contrast": "FLAIR"})
 
 
 @pytest.mark.slow
@@ -246,7 +262,7 @@ def test_monais_networks_train_and_generate(tmp_path: Path) -> None:
     settings = short(autoencoder=small, diffusion=small | {"objective": "epsilon", "schedule": "scaled_linear"})
     losses = [result.loss for result in train([pair(0, 0.0)], SCHEME, settings, tmp_path, rank=Rank())]
     assert np.isfinite(losses).all()
-    first, second = generate(load_model(tmp_path), [request()] * 2, [1, 1], steps=2)
+    first, second = generate(load_model(tmp_path, choices={"steps": 2}), [request()] * 2, [1, 1])
     assert np.array_equal(first, second)
 
 

@@ -103,7 +103,7 @@ def generate_images(
     source: o.Input,
     scheme: o.Scheme = "",
     model: o.Model = "",
-    settings: o.GeneratorSettings = [],  # noqa: B006, typer needs the plain default
+    settings: o.RenderingSettings = [],  # noqa: B006, typer needs the plain default
     parents: o.Parents = None,
     per_case: o.PerCase = 1,
 ) -> None:

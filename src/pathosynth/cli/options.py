@@ -42,6 +42,14 @@ Recipe = Annotated[
     typer.Option("--recipe", help="A cohort instead of one pathology: a shipped name (list recipes) or a .toml file."),
 ]
 GeneratorSettings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the generator.")]
+RenderingSettings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of a generator without weights; of a trained model its contrast or sampling, e.g. steps=20.",
+    ),
+]
 Parents = Annotated[
     Path | None, typer.Option("--parents", help="The cases these were made from: for --model carried, and for checks.")
 ]

@@ -129,5 +129,5 @@ def _finish(out: Path, record: RunRecord, *, demo: Demo) -> None:
     morph_table.write(out, record, demo.morphed)
     generate_labels.write_table(out, record, demo.generated, demo.generation.ordering)
     parents = {task.case: task.parent for task in demo.morphed}
-    contrast = demo.synthesis.rendering.found.contrast
+    contrast = demo.synthesis.rendering.contrast
     synthesize.draw_montage(out, outputs.kept(out, record, order), parents, read_phantom, contrast)

@@ -22,6 +22,7 @@ from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.models import DEFAULT_MODEL, Found, device_for, find_model, render
 from pathosynth.stages.naming import child_name
+from pathosynth.stages.provenance import people
 
 BYTES_PER_VOXEL = 260
 """Peak of rendering per voxel of the label map: pixel_diffusion took 0.84 GiB for 4.0 million voxels at 0.8 mm."""
@@ -48,6 +49,12 @@ class Rendering:
         """
         found = find_model(model or DEFAULT_MODEL)
         return cls(found, parse_settings(list(settings)), device_for(found, device))
+
+    @property
+    def contrast(self) -> str:
+        """Image column of the case table that is filled, e.g. T2w."""
+        chosen = self.settings.get("contrast") if self.found.folder else None
+        return str(chosen or self.found.contrast)
 
     def described(self) -> dict[str, Any]:
         """What goes into the run record."""
@@ -95,7 +102,7 @@ def plan(cases: Sequence[Case], parents: Sequence[Case], rendering: Rendering, p
         work=functools.partial(render_case, rendering=rendering, out=options.out),
         finish=functools.partial(outputs.finish, order=[task.case for task in tasks]),
         memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL),
-        makes=f"{len(tasks)} {rendering.found.contrast} images with {rendering.found.identity}",
+        makes=f"{len(tasks)} {rendering.contrast} images with {rendering.found.identity}",
         device=rendering.device,
     )
 
@@ -153,6 +160,7 @@ def provenance(rendering: Rendering, scheme: LabelScheme, seed: int) -> dict[str
         "Synthetic": True,
         "SkullStripped": True,
         "Model": rendering.found.identity,
+        "ModelSubjects": people(rendering.found),
         "Generator": rendering.found.generator,
         "GeneratorSettings": dict(rendering.settings),
         "LabelScheme": scheme.name,
@@ -165,7 +173,7 @@ def render_case(task: Rendered, *, rendering: Rendering, out: Path) -> Result:
     """Read, render and write one case."""
     scheme, case = inputs.one_scheme([task.labelled]), task.labelled
     brain = inputs.read_brain(case, scheme)
-    parent = inputs.read_brain(task.parent, scheme, rendering.found.contrast) if task.parent else None
+    parent = inputs.read_brain(task.parent, scheme, rendering.contrast) if task.parent else None
     displacement = read_field(case.displacement)[0] if case.displacement else None
     request = Request(
         labels=brain.labels.array,
@@ -186,7 +194,7 @@ def render_case(task: Rendered, *, rendering: Rendering, out: Path) -> Result:
         original=brain.original,
         labels=brain.labels,
         image=image,
-        contrast=rendering.found.contrast,
+        contrast=rendering.contrast,
         sidecar={"Parent": parent_name, "ParentSubject": case.subject},
         image_sidecar=provenance(rendering, scheme, task.seed),
     )

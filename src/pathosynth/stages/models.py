@@ -167,9 +167,7 @@ def _loaded(generator: str, folder: Path | None, device: str, settings: str) -> 
     module, values = load(generator), json.loads(settings)
     if folder is None:
         return build_config(module.Config, values, f"settings of {generator}")
-    if values:
-        raise ConfigError(f"A trained model keeps its own settings; found {', '.join(values)}. Leave out --set here.")
-    return module.load_model(folder, device)
+    return module.load_model(folder, device, values)
 
 
 def render(found: Found, request: Request, seed: int, device: str, settings: Mapping[str, Any]) -> np.ndarray:

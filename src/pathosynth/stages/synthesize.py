@@ -68,7 +68,7 @@ def plan_with(reader: Reader, cases: Sequence[Case], synthesis: Synthesis, optio
         work=functools.partial(make_case, synthesis=synthesis, reader=reader, out=options.out),
         finish=functools.partial(_finish, tasks=tasks, reader=reader, synthesis=synthesis),
         memory_gib=outputs.memory_gib(cases, bytes_per_voxel),
-        makes=f"{len(tasks)} labelled {synthesis.rendering.found.contrast} images with {morph.told(tasks)}, "
+        makes=f"{len(tasks)} labelled {synthesis.rendering.contrast} images with {morph.told(tasks)}, "
         f"rendered by {synthesis.rendering.found.identity}",
         device=synthesis.rendering.device,
     )
@@ -81,7 +81,7 @@ def read_parent(case: Case, contrast: str) -> Brain:
 
 def make_case(variant: Variant, *, synthesis: Synthesis, reader: Reader, out: Path) -> Result:
     """Make one case from its parent and write it, complete; what a check turns down goes to ``rejected/``."""
-    parent = reader(variant.parent, synthesis.rendering.found.contrast)
+    parent = reader(variant.parent, synthesis.rendering.contrast)
     scheme = inputs.one_scheme([variant.parent])
     made = morph.make(variant, parent.labels, scheme, synthesis.morphing.recipe)
     labels = made.labels
@@ -101,13 +101,13 @@ def make_case(variant: Variant, *, synthesis: Synthesis, reader: Reader, out: Pa
         original=parent.original,
         labels=labels,
         image=image,
-        contrast=synthesis.rendering.found.contrast,
+        contrast=synthesis.rendering.contrast,
         sidecar=morph.provenance(variant, made),
         image_sidecar=generate_images.provenance(synthesis.rendering, scheme, image_seed),
     )
     why = check.verdict(findings)
     facts = {**morph.facts(made), **outputs.write_case(out, product, rejected=bool(why))}
-    contrast = synthesis.rendering.found.contrast
+    contrast = synthesis.rendering.contrast
     facts["findings"] = outputs.finding_facts((contrast, finding) for finding in findings)
     return Result("rejected" if why else "done", why, facts)
 
@@ -116,7 +116,7 @@ def _finish(out: Path, record: RunRecord, *, tasks: Sequence[Variant], reader: R
     """Write the tables, and draw the first kept cases beside their parents."""
     morph.finish(out, record, tasks=tasks, morphing=synthesis.morphing)
     parents = {task.case: task.parent for task in tasks}
-    draw_montage(out, outputs.kept(out, record, [*parents]), parents, reader, synthesis.rendering.found.contrast)
+    draw_montage(out, outputs.kept(out, record, [*parents]), parents, reader, synthesis.rendering.contrast)
 
 
 def draw_montage(out: Path, cases: Sequence[Case], parents: Mapping[str, Case], reader: Reader, contrast: str) -> None:

@@ -54,7 +54,7 @@ def plan(generation: Generation, options: Options) -> Plan:
         work=functools.partial(make_case, generation=generation, out=options.out),
         finish=functools.partial(_finish, tasks=tasks, generation=generation),
         memory_gib=memory_gib(generation),
-        makes=f"{generate_labels.told(tasks, generation.ordering)}, and a {rendering.found.contrast} image of each "
+        makes=f"{generate_labels.told(tasks, generation.ordering)}, and a {rendering.contrast} image of each "
         f"rendered by {rendering.found.identity}",
         device=rendering.device if rendering.device != "cpu" else generation.ordering.labelling.device,
     )
@@ -75,7 +75,7 @@ def make_case(task: Ordered, *, generation: Generation, out: Path) -> Result:
     made, scheme = generate_labels.make(task, generation.ordering), load_scheme(labelling.scheme)
     if made.why:
         return generate_labels.write(task, made, labelling, out)
-    labels, contrast = made.generated.labels, rendering.found.contrast
+    labels, contrast = made.generated.labels, rendering.contrast
     image_seed = case_seed(task.run_seed, task.case, "image")
     request = Request(labels.array, scheme, labels.spacing_mm)
     image = labels.with_array(generate_images.image_of(request, rendering, image_seed))
@@ -100,4 +100,4 @@ def _finish(out: Path, record: RunRecord, *, tasks: Sequence[Ordered], generatio
     """Write the tables, and draw the first kept cases."""
     generate_labels.finish(out, record, tasks=tasks, ordering=generation.ordering)
     kept = outputs.kept(out, record, [task.case for task in tasks])
-    draw_montage(out, kept, {}, read_parent, generation.rendering.found.contrast)
+    draw_montage(out, kept, {}, read_parent, generation.rendering.contrast)

@@ -107,6 +107,11 @@ class Config(BaseConfig):
     sampling: Sampling = Sampling()
 
     @property
+    def all_contrasts(self) -> tuple[str, ...]:
+        """Every contrast the model learns: one."""
+        return (self.contrast,)
+
+    @property
     def total_steps(self) -> int:
         """Optimiser steps of the whole training."""
         return self.training.steps

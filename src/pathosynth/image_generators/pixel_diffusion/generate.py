@@ -1,7 +1,6 @@
 """Labels to images with a trained model."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from pathosynth.data.volume import Spacing
 from pathosynth.diffusion.objective import to_x0
 from pathosynth.diffusion.precision import use_bf16
 from pathosynth.diffusion.randomness import generator
-from pathosynth.diffusion.sample import Method, sample
+from pathosynth.diffusion.sample import sample
 from pathosynth.image_generators.model_grid import from_model_range, labels_for, rendered_at
 from pathosynth.image_generators.pixel_diffusion.condition import (
     analyse,
@@ -26,22 +25,13 @@ from pathosynth.image_generators.pixel_diffusion.model import Model, build_sched
 from pathosynth.runs.errors import InputError
 
 
-def generate(
-    model: Model,
-    requests: Sequence[Request],
-    seeds: Sequence[int],
-    *,
-    steps: int | None = None,
-    method: str | None = None,
-) -> list[np.ndarray]:
+def generate(model: Model, requests: Sequence[Request], seeds: Sequence[int]) -> list[np.ndarray]:
     """Render one image per request.
 
     Args:
-        model: from `load_model`.
+        model: from `load_model`, which also takes another sampling.
         requests: label maps; their scheme is remapped to the model's by its explicit table when they differ.
         seeds: one per request; the image depends on labels and seed, not on its neighbours in the list.
-        steps: sampler steps instead of the model's own.
-        method: sampler instead of the model's own.
 
     Returns:
         (I, J, K) float32 images on the grids of the requests, 0 outside the labels and about 0..1 inside.
@@ -49,10 +39,10 @@ def generate(
     Raises:
         InputError: a label scheme the model does not know, or no labelled voxel.
     """
-    return [_render(model, one, seed, steps, method) for one, seed in zip(requests, seeds, strict=True)]
+    return [_render(model, one, seed) for one, seed in zip(requests, seeds, strict=True)]
 
 
-def _render(model: Model, request: Request, seed: int, steps: int | None, method: str | None) -> np.ndarray:
+def _render(model: Model, request: Request, seed: int) -> np.ndarray:
     labels = labels_for(request.labels, request.scheme, model.scheme)
     if not labels.any():
         raise InputError("Image generation: expected labelled voxels, found background only. Check the label map.")
@@ -60,34 +50,20 @@ def _render(model: Model, request: Request, seed: int, steps: int | None, method
         labels,
         request.spacing_mm,
         (model.spacing_mm,) * 3,
-        lambda own, spacing_mm: _render_on_grid(model, own, spacing_mm, seed, steps, method),
+        lambda own, spacing_mm: _render_on_grid(model, own, spacing_mm, seed),
     )
 
 
-def _render_on_grid(
-    model: Model,
-    labels: np.ndarray,
-    spacing_mm: Spacing,
-    seed: int,
-    steps: int | None,
-    method: str | None,
-) -> np.ndarray:
+def _render_on_grid(model: Model, labels: np.ndarray, spacing_mm: Spacing, seed: int) -> np.ndarray:
     """Crop to the brain, pad to a size the network takes, sample, paste back."""
     box = crop_box(labels > 0, MARGIN_VOXELS, model.network.multiple)
     cropped = crop(labels, box, 0)
-    values = from_model_range(_sample_crop(model, cropped, spacing_mm, seed, steps, method))
+    values = from_model_range(_sample_crop(model, cropped, spacing_mm, seed))
     return uncrop(np.where(cropped > 0, values, np.float32(0)), box, labels.shape, 0)
 
 
 @torch.inference_mode()
-def _sample_crop(
-    model: Model,
-    labels: np.ndarray,
-    spacing_mm: Spacing,
-    seed: int,
-    steps: int | None,
-    method: str | None,
-) -> np.ndarray:
+def _sample_crop(model: Model, labels: np.ndarray, spacing_mm: Spacing, seed: int) -> np.ndarray:
     config, device = model.config, model.device
     anatomy = analyse(labels, model.scheme, spacing_mm, config.condition)
     fine = fine_channels(anatomy.classes, anatomy.class_count, anatomy.distances_mm, config.condition)
@@ -114,8 +90,8 @@ def _sample_crop(
             denoise,
             noise,
             schedule,
-            method=cast(Method, method or config.sampling.method),
-            steps=steps or config.sampling.steps,
+            method=config.sampling.method,
+            steps=config.sampling.steps,
             generators=[generator(seed, "sampler")],
             clip=config.sampling.clip,
         )

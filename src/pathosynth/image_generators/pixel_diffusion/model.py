@@ -1,5 +1,6 @@
 """The model folder: weights (safetensors, EMA), ``config.json``, model card. No pickle on any path."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -17,6 +18,7 @@ from pathosynth.image_generators.model_grid import INTENSITY_RULE
 from pathosynth.image_generators.pixel_diffusion.card import model_card
 from pathosynth.image_generators.pixel_diffusion.condition import channel_counts
 from pathosynth.image_generators.pixel_diffusion.config import Config
+from pathosynth.image_generators.sampling_choice import with_choices
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, ModelError
 
@@ -115,11 +117,17 @@ def save_model(
     write_model(folder, GENERATOR, weights, description, card)
 
 
-def load_model(folder: Path, device: str = "cpu") -> Model:
+def load_model(folder: Path, device: str = "cpu", choices: Mapping[str, Any] | None = None) -> Model:
     """Read a model folder.
+
+    Args:
+        folder: what `train` wrote.
+        device: torch device.
+        choices: another contrast or sampling than the model's own, e.g. ``{"steps": 20}``.
 
     Raises:
         ModelError: a file is missing, damaged, of an unknown format, or the weights do not fit the settings.
+        ConfigError: a choice the model does not offer.
     """
     description, weights = read_model(folder, GENERATOR)
     try:
@@ -129,7 +137,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         network.load_state_dict(weights)
     except (ConfigError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder}: weights and config.json do not fit each other ({error}).") from None
-    target = torch.device(device)
+    config, target = with_choices(config, choices or {}), torch.device(device)
     network = network.to(target).eval().requires_grad_(False)
     if target.type == "cpu" and use_bf16(config.training.precision, target):
         channels_last(network)

@@ -17,11 +17,9 @@ from pathosynth.diffusion.precision import use_bf16
 from pathosynth.diffusion.randomness import generator
 from pathosynth.diffusion.sample import Denoiser, sample
 from pathosynth.image_generators.model_grid import from_model_range, labels_for, rendered_at
-from pathosynth.image_generators.spade_latent_diffusion.config import Sampling
 from pathosynth.image_generators.spade_latent_diffusion.examples import one_hot
 from pathosynth.image_generators.spade_latent_diffusion.model import Model, build_schedule
 from pathosynth.image_generators.spade_latent_diffusion.tiles import decode_tiled
-from pathosynth.runs.errors import ConfigError
 
 MARGIN_VOXELS = 2
 
@@ -35,40 +33,23 @@ class _Kept:
     untold: LabelMaps | None = None
 
 
-def generate(
-    model: Model,
-    requests: Sequence[Request],
-    seeds: Sequence[int],
-    *,
-    steps: int | None = None,
-    method: str | None = None,
-    guidance: float | None = None,
-    contrast: str | None = None,
-) -> list[np.ndarray]:
+def generate(model: Model, requests: Sequence[Request], seeds: Sequence[int]) -> list[np.ndarray]:
     """Render one image per request.
 
     Several seeds of one label map in a row share all that depends on the labels alone.
 
     Args:
-        model: from `load_model`.
+        model: from `load_model`, which also takes another sampling or contrast.
         requests: label maps; their scheme is remapped to the model's by its explicit table when they differ.
         seeds: one per request; the image depends on labels and seed, not on its neighbours in the list.
-        steps: sampler steps instead of the model's own.
-        method: sampler instead of the model's own.
-        guidance: G instead of the model's own.
-        contrast: one of the model's contrasts instead of its first choice.
 
     Returns:
         (I, J, K) float32 images on the grids of the requests, 0 outside the labels and about 0..1 inside.
 
     Raises:
         InputError: a label scheme the model does not know, or no labelled voxel.
-        ConfigError: a contrast the model does not know.
     """
-    own = model.config.sampling
-    changes = {"steps": steps, "method": method, "guidance": guidance}
-    sampling = own.model_copy(update={key: value for key, value in changes.items() if value is not None})
-    number, kept = _contrast_number(model, contrast), _Kept()
+    kept = _Kept()
 
     def render(request: Request, seed: int) -> np.ndarray:
         labels = labels_for(request.labels, request.scheme, model.scheme)
@@ -76,7 +57,7 @@ def generate(
             labels,
             request.spacing_mm,
             model.spacing_mm,
-            lambda array, _: _render_on_grid(model, array, seed, sampling, number, kept),
+            lambda array, _: _render_on_grid(model, array, seed, kept),
         )
 
     return [render(one, seed) for one, seed in zip(requests, seeds, strict=True)]
@@ -96,9 +77,7 @@ def brain_box(labels: np.ndarray, shape: Sequence[int], multiple: int) -> Box:
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
-def _render_on_grid(
-    model: Model, labels: np.ndarray, seed: int, sampling: Sampling, contrast: int, kept: _Kept
-) -> np.ndarray:
+def _render_on_grid(model: Model, labels: np.ndarray, seed: int, kept: _Kept) -> np.ndarray:
     """Crop to the brain, sample, paste back."""
     box = brain_box(labels, model.config.grid.shape, model.config.multiple)
     classes = model.scheme.indices(crop(labels, box, 0))
@@ -106,16 +85,17 @@ def _render_on_grid(
         tensor = torch.from_numpy(classes)[None].to(model.device)
         kept.told = LabelMaps(one_hot(tensor, len(model.scheme.values)), model.config.condition.pooling)
         kept.classes, kept.untold = classes, kept.told.dropped()
-    values = from_model_range(_sample(model, kept, seed, sampling, contrast))
+    values = from_model_range(_sample(model, kept, seed))
     return uncrop(np.where(classes > 0, values, np.float32(0)), box, labels.shape, 0)
 
 
 @torch.inference_mode()
-def _sample(model: Model, kept: _Kept, seed: int, sampling: Sampling, contrast: int) -> np.ndarray:
-    config, device = model.config, model.device
+def _sample(model: Model, kept: _Kept, seed: int) -> np.ndarray:
+    config, sampling, device = model.config, model.config.sampling, model.device
     told, untold = cast(LabelMaps, kept.told), cast(LabelMaps, kept.untold)
     schedule, objective = build_schedule(config), config.diffusion.objective
-    number = torch.tensor([contrast], device=device)
+    # 0 stands for no contrast told.
+    number = torch.tensor([config.all_contrasts.index(config.contrast) + 1], device=device)
 
     def denoiser(maps: LabelMaps) -> Denoiser:
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:
@@ -140,10 +120,3 @@ def _sample(model: Model, kept: _Kept, seed: int, sampling: Sampling, contrast: 
         )
         image = decode_tiled(model.autoencoder, model.scale.restored(latents), told, sampling.tile_voxels)
     return np.asarray(image[0, 0].float().cpu().numpy())
-
-
-def _contrast_number(model: Model, contrast: str | None) -> int:
-    wanted, known = contrast or model.config.contrast, model.config.all_contrasts
-    if wanted not in known:
-        raise ConfigError(f"Contrast '{wanted}': this model renders {', '.join(known)}. Choose one of them.")
-    return known.index(wanted) + 1

@@ -1,5 +1,6 @@
 """The model folder: weights (safetensors, EMA), ``config.json``, model card. No pickle on any path."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pathosynth.diffusion.networks.spade_unet import SpadeUNet
 from pathosynth.diffusion.precision import channels_last, use_bf16
 from pathosynth.diffusion.schedule import Schedule, named_schedule
 from pathosynth.image_generators.model_grid import INTENSITY_RULE
+from pathosynth.image_generators.sampling_choice import with_choices
 from pathosynth.image_generators.spade_latent_diffusion.card import model_card
 from pathosynth.image_generators.spade_latent_diffusion.config import Config
 from pathosynth.runs.config import build_config
@@ -140,11 +142,17 @@ def save_model(
     write_model(folder, GENERATOR, joined(weights), description, card)
 
 
-def load_model(folder: Path, device: str = "cpu") -> Model:
+def load_model(folder: Path, device: str = "cpu", choices: Mapping[str, Any] | None = None) -> Model:
     """Read a model folder.
+
+    Args:
+        folder: what `train` wrote.
+        device: torch device.
+        choices: another contrast or sampling than the model's own, e.g. ``{"steps": 20}``.
 
     Raises:
         ModelError: a file is missing, damaged, of an unknown format, or the weights do not fit the settings.
+        ConfigError: a choice the model does not offer.
     """
     description, weights = read_model(folder, GENERATOR)
     target = torch.device(device)
@@ -161,5 +169,6 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         i, j, k = (float(edge) for edge in description["spacing_mm"])
     except (ConfigError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder}: weights and config.json do not fit each other ({error}).") from None
+    config = with_choices(config, choices or {})
     runs: Any = torch.compile(diffusion) if config.sampling.compile and target.type == "cuda" else diffusion
     return Model(autoencoder, runs, config, scheme, (i, j, k), scale, target, description["facts"])
