@@ -259,7 +259,7 @@ def agreement(errors: np.ndarray, subjects: Sequence[str], seed: int) -> Agreeme
     if n == 1:
         return Agreement(1, mae=mae, bias=bias)
     sd, t = float(errors.std(ddof=1)), float(stats.t.ppf((1 + _LEVEL) / 2, n - 1))
-    half = t * float(by_case.std(ddof=1)) / np.sqrt(n)
+    half = t * float(by_case.std(ddof=1)) / float(np.sqrt(n))
     people = np.array(subjects)
     low, high = bootstrap(np.array([absolute[people == one].mean() for one in dict.fromkeys(subjects)]), means, seed)
     return Agreement(

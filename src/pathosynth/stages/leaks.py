@@ -1,25 +1,22 @@
 """Nobody is tested on their own child: test subjects must not be among the ancestors of what a segmenter learnt from.
 
 Ancestors of a training case are its subject, its parent, and the people on whom the generators that made it were
-trained, as ``segmenter.json`` lists them and as the ``run.json`` beside the training tables says. A test label map that
-was read by one of those runs is found by its content, whatever its name. What nothing is known of is said, not passed.
+trained, as ``segmenter.json`` lists them and as every ``run.json`` behind the training tables says. A training file
+with the content of a test file is found under any name. What is not known is told.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from pathosynth.data.cases import Case
+from pathosynth.data.cases import Case, read_cases
 from pathosynth.runs.errors import InputError, ModelError, PathosynthError
 from pathosynth.runs.files import sha256
-from pathosynth.runs.record import read_record
 from pathosynth.segmenters.record import SegmenterRecord, TrainingRow, read_segmenter
-from pathosynth.stages import label_models
-from pathosynth.stages.models import find_any_model
+from pathosynth.stages.inputs import TABLE, files_of
 from pathosynth.stages.predictions import Part, Run
+from pathosynth.stages.provenance import training_row
 
 _MOST = 8
 
@@ -91,13 +88,14 @@ def _traced(part: Part, judged: Sequence[Case]) -> tuple[Origin, list[str]]:
         return Origin(record, unknown=(f"predictions by '{record.kind}' made elsewhere: training data unknown",)), []
     if not record.training:
         return Origin(record, unknown=("its segmenter.json lists no training case",)), []
+    training = _traced_again(record.training)
     people = {_same(case.subject): case for case in judged} | {_same(case.case): case for case in judged}
-    ancestors = list(_ancestors(record.training))
+    ancestors = list(_ancestors(training))
     hits = {(people[_same(one.identity)].subject, one.path): None for one in ancestors if _same(one.identity) in people}
     leaks = [f"subject '{subject}': {path}" for subject, path in hits]
-    leaks += _same_files(record.training, judged)
+    leaks += _same_files(training, judged)
     subjects = sorted({one.identity for one in ancestors})
-    return Origin(record, tuple(subjects), tuple(dict.fromkeys(_untraced(record.training)))), leaks
+    return Origin(record, tuple(subjects), tuple(dict.fromkeys(_untraced(training)))), leaks
 
 
 def _same(identity: str) -> str:
@@ -111,21 +109,14 @@ def _ancestors(training: Sequence[TrainingRow]) -> Iterator[Ancestor]:
         yield Ancestor(row.case, f"training case '{row.case}' of {row.source} has the name of the test case")
         if row.parent:
             yield Ancestor(row.parent, f"training case '{row.case}' of {row.source} was made from '{row.parent}'")
-        for model in row.models:
-            for subject in model.subjects or ():
-                yield Ancestor(
-                    subject,
-                    f"training case '{row.case}' of {row.source} was made by '{model.name}', which learnt from them",
-                )
-    for source in dict.fromkeys(row.source for row in training):
-        for place, content in _records(Path(source)):
-            for name, subjects in _generators(content).items():
-                for subject in subjects or ():
-                    yield Ancestor(subject, f"{source} was made with '{name}' ({place}), which learnt from them")
+    makers = {(model.name, row.source): (model, row) for row in reversed(training) for model in row.models}
+    for model, row in makers.values():
+        path = f"training case '{row.case}' of {row.source} was made by '{model.name}', which learnt from this subject"
+        yield from (Ancestor(subject, path) for subject in model.subjects or ())
 
 
 def _untraced(training: Sequence[TrainingRow]) -> Iterator[str]:
-    """Generators of which nothing says who they learnt from."""
+    """What nothing says the origin of, in words."""
     for row in training:
         for model in row.models:
             if model.subjects is None:
@@ -135,63 +126,41 @@ def _untraced(training: Sequence[TrainingRow]) -> Iterator[str]:
 
 
 def _same_files(training: Sequence[TrainingRow], judged: Sequence[Case]) -> list[str]:
-    """Test label maps that a run behind the training tables has read, under whatever name."""
-    digests = {sha256(case.labels): case for case in judged if case.labels and case.labels.is_file()}
+    """Training files with the very content of a test case's, under any name; tables that are gone tell nothing."""
+    own = {path: case for case in judged for path in files_of([case])}
+    by_size: dict[int, list[Path]] = {}
+    for path in own:
+        by_size.setdefault(path.stat().st_size, []).append(path)
     leaks = []
     for source in dict.fromkeys(row.source for row in training):
-        for place, content in _records(Path(source)):
-            for path, digest in content.get("inputs", {}).items():
-                if digest in digests:
-                    case = digests[digest]
-                    text = f"its label map was read as {path} for the training table {source} ({place})"
-                    leaks.append(f"subject '{case.subject}': {text}")
+        used = {row.case for row in training if row.source == source}
+        for case in _table(Path(source)):
+            for path in files_of([case]) if case.case in used else []:
+                for test in by_size.get(path.stat().st_size, []):
+                    if sha256(path) == sha256(test):
+                        text = f"training case '{case.case}' of {source} has the content of {test.name} in {path}"
+                        leaks.append(f"subject '{own[test].subject}': {text}")
     return leaks
 
 
-def _records(table: Path) -> list[tuple[Path, Mapping[str, Any]]]:
-    """Run records behind a case table: of its folder and of the folders its run read from, back to the first."""
-    found: dict[Path, Mapping[str, Any]] = {}
-    waiting = [table if table.is_dir() else table.parent]
-    while waiting:
-        folder = waiting.pop()
-        if folder in found or folder == folder.parent:
-            continue
-        content = _record(folder)
-        if content is None:
-            continue
-        found[folder] = content
-        waiting += sorted({parent for path in content.get("inputs", {}) for parent in list(Path(path).parents)[:4]})
-    return [(folder / "run.json", content) for folder, content in found.items()]
-
-
-@lru_cache(maxsize=4096)
-def _record(folder: Path) -> Mapping[str, Any] | None:
-    """A folder's run record; None where there is none or something else has that name."""
-    try:
-        return read_record(folder)
-    except (PathosynthError, OSError, json.JSONDecodeError):
-        return None
-
-
-def _generators(content: Mapping[str, Any]) -> dict[str, list[str] | None]:
-    """Trained generators a run record names, with the people they learnt from; None where that cannot be found."""
-    config = content.get("config", {})
-    found: dict[str, list[str] | None] = {}
-    for key in ("model", "label_model"):
-        name = str(config.get(key) or "").partition("@")[0]
-        if name:
-            found[name] = _subjects_of(name)
-    if config.get("ancestors"):
-        found[str(config.get("label_model", "a generator"))] = [str(one) for one in config["ancestors"]]
-    if content.get("command") == "train" and content.get("subjects"):
-        found[str(config.get("generator", "a generator"))] = [str(one) for one in content["subjects"]]
-    return found
+def _traced_again(training: Sequence[TrainingRow]) -> list[TrainingRow]:
+    """The rows, with what their tables, where they still are, say today of generators; both accounts count."""
+    tables = {source: {case.case: case for case in _table(Path(source))} for source in {row.source for row in training}}
+    rows = []
+    for row in training:
+        case = tables[row.source].get(row.case)
+        today = training_row(case, Path(row.source)).models if case else ()
+        unknown = {model.name for model in today if model.subjects is None}
+        kept = [model for model in row.models if model.subjects is not None or model.name not in unknown]
+        known = {model.name for model in kept if model.subjects is not None}
+        added = [model for model in today if model.subjects is not None or model.name not in known]
+        rows.append(row.model_copy(update={"models": (*kept, *added)}))
+    return rows
 
 
 @lru_cache(maxsize=64)
-def _subjects_of(name: str) -> list[str] | None:
+def _table(path: Path) -> tuple[Case, ...]:
     try:
-        model = find_any_model(name)
-        return label_models.subjects(model) if model.folder else []
+        return tuple(read_cases(path / TABLE if path.is_dir() else path))
     except PathosynthError:
-        return None
+        return ()
