@@ -105,15 +105,16 @@ def mask_pairs(
     values = sorted({value for members in structures.values() for value in members})
     table = np.zeros(1 + max(int(reference.max(initial=0)), int(prediction.max(initial=0)), *values, 0), np.int64)
     table[values] = np.arange(1, len(values) + 1)
-    counts, boxes = _survey(np.ascontiguousarray(reference), np.ascontiguousarray(prediction), table, len(values) + 1)
+    here, there = (np.ascontiguousarray(labels, np.uint32) for labels in (reference, prediction))
+    counts, boxes = _survey(here, there, table, len(values) + 1)
     for name, members in structures.items():
         rows = table[list(members)]
         chosen = np.zeros(table.size, bool)
         chosen[list(members)] = True
         box = tuple(map(slice, boxes[0, rows].min(axis=0), boxes[1, rows].max(axis=0)))
         sums = (counts[rows].sum(), counts[:, rows].sum(), counts[np.ix_(rows, rows)].sum())
-        here, there = (chosen[labels[box]] if sums[0] + sums[1] else _NOTHING for labels in (reference, prediction))
-        yield name, MaskPair(here, there, spacing_mm, int(sums[0]), int(sums[1]), int(sums[2]))
+        masks = [chosen[labels[box]] if sums[0] + sums[1] else _NOTHING for labels in (reference, prediction)]
+        yield name, MaskPair(masks[0], masks[1], spacing_mm, int(sums[0]), int(sums[1]), int(sums[2]))
 
 
 @compiled
@@ -123,7 +124,7 @@ def _survey(
     """Voxels by dense label in the reference and in the prediction, (side, side), and boxes around each in either.
 
     Args:
-        reference: (I, J, K) unsigned integers.
+        reference: (I, J, K) uint32; one type, so that one version is compiled.
         prediction: same shape.
         table: dense label, below `side`, of every value; 0 for what is not asked for.
         side: dense labels, with 0.
