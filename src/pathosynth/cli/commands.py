@@ -106,13 +106,16 @@ def generate_images(
     settings: o.RenderingSettings = [],  # noqa: B006, typer needs the plain default
     parents: o.Parents = None,
     per_case: o.PerCase = 1,
+    contrast: Annotated[
+        str, typer.Option("--contrast", help="What a generator without weights makes or carries; by default T2w.")
+    ] = "",
 ) -> None:
     """Render an image for every label map."""
     from pathosynth.stages import generate_images, inputs
 
     found = inputs.read_input(source, scheme)
     known = inputs.read_input(parents, scheme) if parents else []
-    rendering = rendering_of(common, model, settings)
+    rendering = rendering_of(common, model, settings, contrast)
     run_plan(generate_images.plan(found, known, rendering, per_case, run_options(common)), common)
 
 

@@ -80,7 +80,7 @@ def morphing_of(pathologies: list[str], settings: list[str], recipe: str, per_ca
     return Morphing.from_recipe(recipe, per_case)
 
 
-def rendering_of(common: Work, model: str, settings: list[str]) -> "Rendering":
+def rendering_of(common: Work, model: str, settings: list[str], contrast: str = "") -> "Rendering":
     """An image model and its settings.
 
     Raises:
@@ -89,7 +89,7 @@ def rendering_of(common: Work, model: str, settings: list[str]) -> "Rendering":
     """
     from pathosynth.stages.generate_images import Rendering
 
-    return Rendering.of(model, settings, common.device)
+    return Rendering.of(model, settings, common.device, contrast)
 
 
 def sampling_changes(guidance: float | None, steps: int | None, open_loop: bool, beyond: str) -> dict[str, Any]:

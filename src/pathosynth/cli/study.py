@@ -39,7 +39,7 @@ def run(
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Jobs at once on a cluster.")] = 100,
     status_command: Annotated[
         str,
-        typer.Option("--status-command", metavar="squeue|sacct", help="How SLURM is asked; by default what there is."),
+        typer.Option("--status-command", metavar="squeue|sacct", help="How SLURM is asked; by default what works."),
     ] = "",
     first_look: Annotated[
         int, typer.Option("--first-look", min=1, help="Seconds after a submission until SLURM is first asked.")
@@ -99,11 +99,13 @@ def table(
     max_failed: Annotated[
         float, typer.Option("--max-failed", min=0, max=1, help="Share of cases that may have failed before.")
     ] = 1.0,
+    fold: Annotated[str, typer.Option("--fold", metavar="K/N", help="Only the K-th of N folds of the people.")] = "",
+    without_fold: Annotated[str, typer.Option("--without-fold", metavar="K/N", help="All but that fold.")] = "",
 ) -> None:
     """Join case tables, e.g. of the parts of a stage, to one; the files stay where they are."""
     from pathosynth.stages.table import Joining, join
 
-    joining = Joining(scheme, layout, settings, split, max_failed)
+    joining = Joining(scheme, layout, settings, split, max_failed, fold, without_fold)
     made = join(sources, joining, run_options(common))
     show(made, common, f"{common.output}: {made['cases']} cases, {made['failed']} had failed")
 
@@ -155,13 +157,15 @@ def _check(job: "Job") -> None:
 
     try:
         at = typer.main.get_command(app)
-        words = [*job.command]
+        words = [*job.words]
         while hasattr(at, "commands") and words and words[0] in at.commands:
             at = at.commands[words.pop(0)]
+        if hasattr(at, "commands"):
+            raise ConfigError(f"there is no command '{words[0]}'")
         context = at.make_context(job.stage, words)
     except Exception as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        raise ConfigError(f"job {job.name}: `{' '.join(job.command)}` is not understood: {message}") from None
+        raise ConfigError(f"job {job.name}: `{' '.join(job.words)}` is not understood: {message}") from None
     if job.stage == "morph":
         given = context.params
         morphing_of(given["pathologies"], given["settings"], given["recipe"], given["per_case"])
@@ -172,7 +176,7 @@ def _told(plan: "Plan") -> str:
     for job in plan.jobs:
         taken = job.resources
         lines.append(f"{job.name}  [{taken.threads} threads, {taken.memory_gib:g} GiB, {taken.minutes} min]")
-        lines.append(f"    pathosynth {' '.join(job.command)}")
+        lines.append(f"    pathosynth {' '.join(job.words)}")
     return "\n".join([*lines, f"{len(plan.jobs)} jobs; nothing was written (--dry-run)"])
 
 

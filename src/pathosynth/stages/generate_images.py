@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pathosynth.data.nifti import read_field
 from pathosynth.data.requests import Request
 from pathosynth.data.volume import Volume
 from pathosynth.runs.config import parse_settings
-from pathosynth.runs.errors import InputError
+from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.seeds import case_seed
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import Options, Plan, Result
@@ -40,14 +40,18 @@ class Rendering:
     device: str = "cpu"
 
     @classmethod
-    def of(cls, model: str, settings: Sequence[str], device: str) -> "Rendering":
-        """Build from ``--model``, ``--set`` and ``--device``.
+    def of(cls, model: str, settings: Sequence[str], device: str, contrast: str = "") -> "Rendering":
+        """Build from ``--model``, ``--set``, ``--device`` and ``--contrast``.
 
         Raises:
             ModelError: there is no such model.
-            ConfigError: a setting is malformed.
+            ConfigError: a setting is malformed, or a trained model makes another contrast.
         """
         found = find_model(model or DEFAULT_MODEL)
+        if contrast and found.folder is None:
+            found = replace(found, card={"config": {"contrast": contrast}})
+        elif contrast and contrast != found.contrast:
+            raise ConfigError(f"--contrast {contrast}: {found.name} makes {found.contrast}. Leave the option out.")
         return cls(found, parse_settings(list(settings)), device_for(found, device))
 
     @property

@@ -23,6 +23,8 @@ class Joining:
         settings: of the layout.
         split: split all cases are given; empty keeps theirs.
         max_failed: share of the cases that may have failed in the stages that wrote the tables.
+        fold: K/N, only the cases of the K-th of N folds of the people; empty for all cases.
+        without_fold: K/N, all cases but those.
     """
 
     scheme: str = ""
@@ -30,10 +32,13 @@ class Joining:
     settings: Sequence[str] = ()
     split: str = ""
     max_failed: float = 1.0
+    fold: str = ""
+    without_fold: str = ""
 
     def described(self) -> dict[str, Any]:
         """What goes into the run record."""
-        return {"split": self.split, "layout": self.layout, "settings": list(self.settings), "scheme": self.scheme}
+        told = {"split": self.split, "layout": self.layout, "settings": list(self.settings), "scheme": self.scheme}
+        return {**told, "fold": self.fold, "without_fold": self.without_fold}
 
 
 def join(sources: Sequence[Path], joining: Joining, options: Options) -> dict[str, int]:
@@ -57,6 +62,7 @@ def join(sources: Sequence[Path], joining: Joining, options: Options) -> dict[st
         )
     cases = [case.model_copy(update={"split": joining.split or case.split}) for case in cases]
     check_cases(cases, "table")
+    cases = _folded(cases, joining)
     read = [path for source in sources for path in (source, source / inputs.TABLE) if path.is_file()]
     record = RunRecord.begin(options.out, "table", joining.described(), options.seed, read, overwrite=options.overwrite)
     write_cases(options.out / inputs.TABLE, cases)
@@ -69,6 +75,27 @@ def _read(source: Path, joining: Joining) -> list[Case]:
     if source.is_dir() and read_record(source):
         return read_cases(source / inputs.TABLE)
     return inputs.read_input(source, joining.scheme, joining.layout, parse_settings(list(joining.settings)))
+
+
+def _folded(cases: Sequence[Case], joining: Joining) -> list[Case]:
+    """The cases of a fold, or all others; people are dealt to the folds in turn, by name.
+
+    Raises:
+        ConfigError: both are asked for, or it is not K/N with K from 1 to N, the number of people at most.
+    """
+    wanted = joining.fold or joining.without_fold
+    if not wanted:
+        return list(cases)
+    people = sorted({case.subject for case in cases})
+    number, slash, of = wanted.partition("/")
+    if joining.fold and joining.without_fold:
+        raise ConfigError("--fold and --without-fold: expected one of them.")
+    if not (slash and number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of) <= len(people)):
+        raise ConfigError(
+            f"--fold {wanted}: expected K/N, K from 1 to N, N at most the {len(people)} people there are."
+        )
+    inside = set(people[int(number) - 1 :: int(of)])
+    return [case for case in cases if (case.subject in inside) == bool(joining.fold)]
 
 
 def _judge_failures(records: dict[Path, dict[str, Any] | None], max_failed: float) -> list[str]:

@@ -59,7 +59,7 @@ def find_job(out: Path, name: str) -> Job:
 
 def by_hand(out: Path, job: Job) -> str:
     """The line that does a job without the workflow."""
-    return f"cd {shlex.quote(str(out.absolute()))} && {shlex.join(['pathosynth', *job.command])}"
+    return f"cd {shlex.quote(str(out.absolute()))} && {shlex.join(['pathosynth', *job.words])}"
 
 
 def failure(out: Path, job: Job, state: State) -> str:
@@ -92,7 +92,7 @@ def _run(out: Path, job: Job, state: State, lock: int | None) -> tuple[int, bool
     log = plans.log_path(out, job.name)
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {name: str(job.resources.threads or 1) for name in THREAD_VARIABLES}
-    call = [sys.executable, "-m", "pathosynth", *job.command]
+    call = [sys.executable, "-m", "pathosynth", *job.words]
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"# {state.started} attempt {state.attempts} on {state.host}: {by_hand(out, job)}\n")
         stream.flush()

@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 from pathosynth.runs.config import Config
 from pathosynth.runs.errors import ConfigError
 from pathosynth.runs.files import json_text
-from pathosynth.workflow.steps import GenerateLabels, Step, settings_words
+from pathosynth.workflow.steps import Check, GenerateImages, GenerateLabels, Step, settings_words
 from pathosynth.workflow.study import REAL, Resources, Study
 
 ALL = "all"
@@ -16,7 +17,7 @@ ALL = "all"
 
 DEFAULTS = {
     "train": Resources(threads=2, memory_gib=6, minutes=1440),
-    "segment": Resources(threads=2, memory_gib=8, minutes=1440),
+    "segment": Resources(threads=1, memory_gib=4, minutes=1440),
     "table": Resources(threads=1, memory_gib=0.5, minutes=10),
     "default": Resources(threads=1, memory_gib=3, minutes=240),
 }
@@ -32,6 +33,8 @@ class Job(Config):
     """Which command; its resources are looked up by it."""
     command: tuple[str, ...]
     """Words after ``pathosynth``; paths are relative to the study's folder."""
+    how: tuple[str, ...] = ()
+    """Words after those, of how fast it goes; what comes out does not depend on them."""
     output: str
     """Folder it writes."""
     needs: tuple[str, ...] = ()
@@ -39,6 +42,11 @@ class Job(Config):
     some_may_fail: bool = False
     """Whether exit code 1, some cases failed, is no fault of the job; the table of the step judges their number."""
     resources: Resources = Resources()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All words after ``pathosynth``."""
+        return (*self.command, *self.how)
 
     @property
     def digest(self) -> str:
@@ -82,8 +90,9 @@ class _Jobs:
         resources = resources_of(self.study, stage)
         unique = tuple(dict.fromkeys(needs))
         self.jobs[name] = Job(
-            name=name, stage=stage, command=command, output=output, needs=unique, some_may_fail=may, resources=resources
-        )
+            name=name, stage=stage, command=command, output=output, needs=unique, some_may_fail=may,
+            resources=resources, how=("--set", f"threads={resources.threads}") if stage == "segment" else (),
+        )  # fmt: skip
 
     def add_parts(self, made: Made, stage: str, words: Iterable[str], needs: Iterable[str], step: Step | None) -> Made:
         """Enter the parts of a step, and the table of all of them.
@@ -197,7 +206,7 @@ def _in_order(study: Study) -> Iterator[str]:
     waiting = {name: set(item.train) for name, item in study.models.items()}
     for name, item in study.ingredients.items():
         first = item.steps[0]
-        models = {step.model for step in item.steps if step.stage != "morph" and step.model in study.models}
+        models = {step.model for step in item.steps if _has_model(step) and step.model in study.models}
         waiting[name] = models | (set() if isinstance(first, GenerateLabels) else {item.source})
     ready = {REAL}
     while waiting:
@@ -238,7 +247,7 @@ def _step_jobs(jobs: _Jobs, made: Made, step: Step, source: Made | None) -> Made
     parents = source.parents if source else None
     if step.stage == "morph":
         parents = source
-    elif step.model:
+    elif _has_model(step) and step.model:
         located, training = jobs.located(step.model)
         words += ["-i" if step.stage == "generate-labels" else "--model", *located]
         needs += training
@@ -251,26 +260,52 @@ def _step_jobs(jobs: _Jobs, made: Made, step: Step, source: Made | None) -> Made
 
 def _arm_jobs(jobs: _Jobs, test: Made) -> None:
     """Enter a segmenter for every arm and seed, the evaluation of all of them and its report."""
-    study, predicted, trained = jobs.study, list[str](), list[str]()
-    data, segmenter = study.data, study.segmenter
-    for name, arm in study.arms.items():
-        tables = [jobs.sets[one] for one in arm.train]
-        training = [word for table in tables for word in ("--train", table.folder)]
-        plan = ["--segmenter", segmenter.kind, *(["--plan", segmenter.plan] if segmenter.plan else [])]
-        plan += [*settings_words(segmenter.settings | arm.settings), "--contrast", data.contrast]
-        for seed in segmenter.seeds:
-            job, folder = f"arm.{name}.seed-{seed}", f"arms/{name}/seed-{seed}"
-            words = ["-i", test.folder, *training, *plan, "--seed", str(seed), *_device(study)]
-            jobs.add(job, "segment", folder, words, [test.job, *(table.job for table in tables)])
-            predicted += ["--predicted", f"{name}={folder}"]
-            trained.append(job)
-    asked = study.evaluation
+    study, asked = jobs.study, jobs.study.evaluation
+    predicted: list[str] = []
+    trained: list[str] = []
+    for name in study.arms:
+        for seed in study.segmenter.seeds:
+            made = list(_training_jobs(jobs, name, seed, test))
+            predicted += ["--predicted", f"{name}={','.join(one.folder for one in made)}"]
+            trained += [one.job for one in made]
     words = ["-i", test.folder, *predicted, "--baseline", asked.baseline or next(iter(study.arms))]
     words += [word for name in asked.structures for word in ("--structure", name)]
+    words += [word for text in asked.subgroups for word in ("--subgroup", text)]
     words += [word for group, limit in asked.above.items() for word in ("--above", f"{group}={limit:g}")]
     jobs.add("evaluation", "evaluate", "evaluation", [*words, *_seed(study)], [test.job, *trained])
     if asked.report:
         jobs.add("report", "report", "report", ["evaluation", "-i", "evaluation"], ["evaluation"])
+
+
+def _training_jobs(jobs: _Jobs, name: str, seed: int, test: Made) -> Iterator[Made]:
+    """Enter one training of an arm: one segmenter, or one for each fold; yields their predictions."""
+    arm, segmenter = jobs.study.arms[name], jobs.study.segmenter
+    plan = ["--segmenter", segmenter.kind, *(["--plan", segmenter.plan] if segmenter.plan else [])]
+    plan += [*settings_words(segmenter.settings | arm.settings), "--contrast", jobs.study.data.contrast]
+    plan += ["--seed", str(seed), *_device(jobs.study)]
+    for fold in range(1, (arm.folds or 1) + 1):
+        tables, tested, suffix = [jobs.sets[one] for one in arm.train], test, ""
+        if arm.folds:
+            learnt, tested = _fold_jobs(jobs, f"{fold}of{arm.folds}", test)
+            tables, suffix = [*tables, learnt], f"-fold-{fold}"
+        made = Made(f"arm.{name}.seed-{seed}{suffix}", f"arms/{name}/seed-{seed}{suffix}")
+        words = ["-i", tested.folder, *(word for table in tables for word in ("--train", table.folder)), *plan]
+        jobs.add(made.job, "segment", made.folder, words, [tested.job, *(table.job for table in tables)])
+        yield made
+
+
+def _fold_jobs(jobs: _Jobs, fold: str, test: Made) -> tuple[Made, Made]:
+    """Enter the two tables of a fold of the test cases: all but the fold, to learn from, and the fold."""
+    number = fold.replace("of", "/")
+    learnt = Made(f"fold.{fold}.train", f"data/folds/{fold}/train")
+    tested = Made(f"fold.{fold}.test", f"data/folds/{fold}/test")
+    for made, option, split in ((learnt, "--without-fold", "train"), (tested, "--fold", "test")):
+        jobs.add(made.job, "table", made.folder, ["-i", test.folder, option, number, "--split", split], [test.job])
+    return learnt, tested
+
+
+def _has_model(step: Step) -> TypeGuard[Check | GenerateImages | GenerateLabels]:
+    return isinstance(step, Check | GenerateImages | GenerateLabels)
 
 
 def _seed(study: Study) -> list[str]:

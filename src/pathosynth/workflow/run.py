@@ -55,8 +55,19 @@ class Executor:
             return ["--executor", "local", "--cores", str(self.cores), "--resources", f"mem_mb={memory}"]
         words = ["--executor", "slurm", "--jobs", str(self.jobs), "--latency-wait", "60"]
         words += ["--slurm-logdir", f"{plans.LOGS}/slurm", "--slurm-keep-successful-logs"]
+        words += ["--seconds-between-status-checks", str(min(self.first_look, 10))]
         words += ["--slurm-init-seconds-before-status-checks", str(self.first_look)]
-        return words + (["--slurm-status-command", self.status_command] if self.status_command else [])
+        return [*words, "--slurm-status-command", self.status_command or status_command()]
+
+
+def status_command() -> str:
+    """How to ask this cluster for its jobs: by its accounting where it keeps any, else by its queue."""
+    call = ["sacct", "--allocations", "--noheader"]
+    try:
+        answer = subprocess.run(call, capture_output=True, timeout=60, check=False)  # noqa: S603, fixed words
+    except (OSError, subprocess.TimeoutExpired):
+        return "squeue"
+    return "squeue" if answer.returncode or b"disabled" in answer.stdout + answer.stderr else "sacct"
 
 
 def run_study(out: Path, plan: Plan, executor: Executor, notice: Notice, *, overwrite: bool = False) -> None:

@@ -81,11 +81,32 @@ class GenerateImages(Common):
     """Settings of a generator without weights."""
     per_case: Count = 1
     """Images of each label map."""
+    contrast: str = ""
+    """What a generator without weights makes or carries; empty for T2w."""
 
     def words(self) -> Iterator[str]:
         """Options of `pathosynth generate-images` but the model."""
         yield from settings_words(self.settings)
         yield from _option("--per-case", self.per_case if self.per_case > 1 else None)
+        yield from _option("--contrast", self.contrast)
+
+
+class Prepare(Common):
+    """Bring cases to another grid or scheme."""
+
+    stage: Literal["prepare"]
+    to_scheme: str = ""
+    """Scheme the labels are remapped to."""
+    spacing_mm: float | None = pydantic.Field(None, gt=0, le=10)
+    """Voxel edge; by default each case keeps its own."""
+    margin_mm: float | None = pydantic.Field(None, ge=0, le=100)
+    """Space kept around the labels."""
+
+    def words(self) -> Iterator[str]:
+        """Options of `pathosynth prepare`."""
+        yield from _option("--to-scheme", self.to_scheme)
+        yield from _option("--spacing-mm", self.spacing_mm)
+        yield from _option("--margin-mm", self.margin_mm)
 
 
 class Check(Common):
@@ -103,7 +124,7 @@ class Check(Common):
             yield from ("--check", name)
 
 
-Step = Annotated[Morph | GenerateLabels | GenerateImages | Check, pydantic.Field(discriminator="stage")]
+Step = Annotated[Morph | GenerateLabels | GenerateImages | Check | Prepare, pydantic.Field(discriminator="stage")]
 
 
 class ModelTraining(Config):

@@ -72,8 +72,10 @@ class Ingredient(Config):
 class Arm(Config):
     """One segmenter that is compared: what it learns from."""
 
-    train: Annotated[list[str], pydantic.Field(min_length=1)]
+    train: list[str] = pydantic.Field(default_factory=list)
     """Ingredients."""
+    folds: int | None = pydantic.Field(None, ge=2)
+    """Learn from the test cases too, by cross-validation over people in this many folds: a ceiling, no contender."""
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Settings of the segmenter that differ in this arm."""
 
@@ -81,6 +83,12 @@ class Arm(Config):
     @classmethod
     def _plain_list(cls, value: Any) -> Any:
         return {"train": value} if isinstance(value, list) else value
+
+    @pydantic.model_validator(mode="after")
+    def _learns_from_something(self) -> Self:
+        if not self.train and self.folds is None:
+            raise ValueError("expected ingredients to train on, or folds")
+        return self
 
 
 class Segmenting(Config):
@@ -103,6 +111,8 @@ class Evaluation(Config):
     """Arm all others are compared with; empty for the first one."""
     structures: list[str] = pydantic.Field(default_factory=list)
     """Groups of the label scheme; empty for what `evaluate` takes by itself."""
+    subgroups: list[str] = pydantic.Field(default_factory=list)
+    """How the cases are divided, e.g. age_weeks=26,32."""
     above: dict[str, float] = pydantic.Field(default_factory=dict)
     """Group to volume in mL: cases above it are also judged apart."""
     report: bool = True
