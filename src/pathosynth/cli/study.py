@@ -8,10 +8,10 @@ import typer
 
 from pathosynth.cli import options as o
 from pathosynth.cli.app import Talk, Work, app, command, show
-from pathosynth.cli.running import morphing_of, run_options
+from pathosynth.cli.running import run_options
+from pathosynth.cli.understood import check_jobs
 
 if TYPE_CHECKING:
-    from pathosynth.workflow.jobs import Job
     from pathosynth.workflow.plan import Plan, State
 
 study = typer.Typer(
@@ -56,8 +56,8 @@ def run(
     if executor not in ("local", "slurm"):
         raise ConfigError(f"--executor {executor}: expected local or slurm.")
     plan = _planned(name, data)
-    for job in plan.jobs:
-        _check(job)
+    if dry_run or not output.exists():
+        check_jobs(plan.jobs, [f"models/{model}" for model in plan.study["models"]])
     if dry_run:
         show([job.model_dump(mode="json") for job in plan.jobs], common, _told(plan))
         return
@@ -143,32 +143,6 @@ def _planned(name: str, data: Path | None) -> "Plan":
     root = (data or base).absolute()
     jobs = plan_jobs(found, base, root)
     return Plan(study=found.model_dump(mode="json"), source=name, data=str(root), jobs=tuple(jobs))
-
-
-def _check(job: "Job") -> None:
-    """See that a command would be understood, before hours are spent on those it waits for.
-
-    Raises:
-        ConfigError: it would not; the message names the job.
-    """
-    import typer.main
-
-    from pathosynth.runs.errors import ConfigError
-
-    try:
-        at = typer.main.get_command(app)
-        words = [*job.words]
-        while hasattr(at, "commands") and words and words[0] in at.commands:
-            at = at.commands[words.pop(0)]
-        if hasattr(at, "commands"):
-            raise ConfigError(f"there is no command '{words[0]}'")
-        context = at.make_context(job.stage, words)
-    except Exception as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        raise ConfigError(f"job {job.name}: `{' '.join(job.words)}` is not understood: {message}") from None
-    if job.stage == "morph":
-        given = context.params
-        morphing_of(given["pathologies"], given["settings"], given["recipe"], given["per_case"])
 
 
 def _told(plan: "Plan") -> str:
