@@ -17,11 +17,11 @@ LINE_SECONDS = 60
 
 
 @contextmanager
-def progress(title: str, total: int, quiet: bool) -> Iterator["Notice"]:
-    """Yield the function to call after every case."""
+def progress(title: str, total: int, quiet: bool, *, lines: bool = False) -> Iterator["Notice"]:
+    """Yield the function to call after every case; `lines` leaves the terminal free for another bar."""
     if quiet:
         yield lambda case, result: None
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and not lines:
         with _bar(title, total) as notice:
             yield notice
     else:

@@ -61,7 +61,7 @@ class Tables:
                 f"--train: {len(lacking)} of {len(cases)} cases have no {chosen} image ({', '.join(lacking[:3])} …). "
                 "Leave them out, or choose another --contrast."
             )
-        rows = tuple(training_row(case, path) for path, case in used)
+        rows = tuple(training_row(case, _table(path)) for path, case in used)
         named = tuple(with_own_names(cases))
         return cls(named, rows, legend, chosen, tuple(paths), len(found) - len(used))
 
@@ -85,6 +85,11 @@ class Tables:
         for case in self.cases:
             raw_layout.write_case(root, case, [self.contrast], canonical=True)
         raw_layout.write_tables(root, [case.model_copy(update={"split": ""}) for case in self.cases], [self.contrast])
+
+
+def _table(path: Path) -> Path:
+    """The case table of a folder, where it has one."""
+    return path / inputs.TABLE if (path / inputs.TABLE).is_file() else path
 
 
 def only_contrast(cases: Sequence[Case]) -> str:

@@ -34,10 +34,13 @@ def cores(config: Config) -> int:
     return min(config.threads, allowed) or allowed
 
 
-def environment(places: Places, config: Config, machine: Machine, inherited: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    command: str, places: Places, config: Config, machine: Machine, inherited: Mapping[str, str]
+) -> dict[str, str]:
     """Variables nnU-Net reads its folders and limits from; the user never sets them.
 
     Args:
+        command: key of `COMMANDS`; its planner fails with 0 workers, which training takes.
         places: nnU-Net's folders.
         config: settings.
         machine: what it may use.
@@ -56,7 +59,7 @@ def environment(places: Places, config: Config, machine: Machine, inherited: Map
         "PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg",
     }  # fmt: skip
     if config.augmentation_workers is not None:
-        own["nnUNet_n_proc_DA"] = str(config.augmentation_workers)
+        own["nnUNet_n_proc_DA"] = str(max(config.augmentation_workers, 0 if command == "train" else 1))
     if machine.device.startswith("cuda:"):
         own["CUDA_VISIBLE_DEVICES"] = machine.device.partition(":")[2]
     return {**inherited, **own}
@@ -95,7 +98,7 @@ def run(
     places.log.parent.mkdir(parents=True, exist_ok=True)
     with (
         places.log.open("a", encoding="utf-8") as log,
-        _process(words, environment(places, config, machine, os.environ)) as process,
+        _process(words, environment(command, places, config, machine, os.environ)) as process,
     ):
         log.write(f"$ {command} {' '.join(arguments)}\n")
         for epoch, loss in epochs(_copied(process, log.write)):

@@ -22,7 +22,7 @@ from typing import Any
 def load_torchvision() -> Any:
     """Import torchvision, with empty operators where it cannot load its own; they last as long as what is returned."""
     try:
-        import torchvision
+        importlib.import_module("torchvision")
     except ImportError:
         return None
     except RuntimeError:
@@ -34,7 +34,7 @@ def load_torchvision() -> Any:
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         with contextlib.suppress(Exception):
-            import torchvision
+            importlib.import_module("torchvision")
         return library
     return None
 
