@@ -8,13 +8,16 @@ from pathosynth.cli import options as o
 from pathosynth.cli.app import Work, command
 from pathosynth.cli.running import run_options, run_plan
 
-FIGURES = "histogram|control|gallery|violins|asked|sets"
+FIGURES = "histogram|control|gallery|violins|asked|sets|evaluation"
 
 Figure = Annotated[str, typer.Argument(metavar=FIGURES, help="What to draw.")]
 Sources = Annotated[
     list[str],
     typer.Option(
-        "-i", "--input", metavar="[NAME=]FOLDER", help="Cases, or a label model (control, gallery); may be repeated."
+        "-i",
+        "--input",
+        metavar="[NAME=]FOLDER",
+        help="Cases, a label model (control, gallery), or what evaluate wrote (evaluation); may be repeated.",
     ),
 ]
 
@@ -43,6 +46,13 @@ def report(
         int | None,
         typer.Option("--neighbours", min=1, help="Rank of the neighbour that bounds a real case's ball (sets)."),
     ] = None,
+    images: Annotated[
+        bool,
+        typer.Option("--images", help="Show MRI in the page (evaluation), not only label maps; mind who may see it."),
+    ] = False,
+    structure: Annotated[
+        str, typer.Option("--structure", help="Structure shown closely (evaluation); by default the ventricles.")
+    ] = "",
     rows: Annotated[int | None, typer.Option("--rows", min=1, help="Rows of the gallery at most.")] = None,
     bins: Annotated[int | None, typer.Option("--bins", min=1, help="Bins of a histogram or of error bands.")] = None,
     settings: Annotated[
@@ -56,7 +66,7 @@ def report(
     given: dict[str, Any] = {
         "scheme": scheme, "measure": measures, "model": model, "guidance": guidance, "c": c, "n": n,
         "closed_loop": closed_loop, "keep": keep, "check": checks, "contrast": contrast, "rows": rows, "bins": bins,
-        "neighbours": neighbours, "sampling": parse_settings(settings),
+        "neighbours": neighbours, "images": images, "structure": structure, "sampling": parse_settings(settings),
     }  # fmt: skip
     options = run_options(common)
     # What was not given is left to the figure; what it does not have is refused there.

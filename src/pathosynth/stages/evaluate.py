@@ -88,7 +88,8 @@ def plan(source: Path, predicted: Sequence[str], evaluation: Evaluation, options
     if baseline not in arms:
         raise ConfigError(f"--baseline {baseline}: expected one of the arms {', '.join(arms)}.")
     tasks = [Scored(run, case, run.prediction(case.case)) for run in runs for case in reference]
-    scheme = load_scheme(evaluation.scheme or _only_scheme(reference))
+    legend = evaluation.scheme or _only_scheme(reference)
+    scheme = load_scheme(legend)
     for name in dict.fromkeys(case.scheme for task in tasks for case in (task.reference, task.prediction) if case):
         _table_to(load_scheme(name), scheme)
     structures = {name: scheme.group(name) for name in evaluation.structures or _groups(scheme)}
@@ -97,7 +98,7 @@ def plan(source: Path, predicted: Sequence[str], evaluation: Evaluation, options
     origins = check_leaks(runs, reference)
     judged = [*(case.labels for case in reference), *(task.prediction.labels for task in tasks if task.prediction)]
     settings = evaluation.model_dump(mode="json") | {
-        "scheme": scheme.name, "structures": list(structures), "baseline": baseline,
+        "reference": str(source), "scheme": legend, "structures": list(structures), "baseline": baseline,
         "arms": [{"arm": run.arm, "run": run.number, "folders": [str(p.folder) for p in run.parts]} for run in runs],
     }  # fmt: skip
     return Plan(

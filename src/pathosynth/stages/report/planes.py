@@ -96,7 +96,7 @@ def draw_planes(axes: Sequence[Axes], head: Head, at: Cut, box_mm: tuple[float, 
         outline = np.take(head.ventricles, at[axis], axis).T
         if outline.any():
             ax.contour(outline, levels=[0.5], colors=[OUTLINE], linewidths=0.8)
-        _frame(ax, head.labels, (across, up), box_mm)
+        frame(ax, head.labels, (across, up), box_mm)
 
 
 def legend_patches(heads: Sequence[Head]) -> list[Patch]:
@@ -142,7 +142,7 @@ def _fill(ax: Axes, plane: np.ndarray, scheme: LabelScheme, image: bool) -> None
     ax.imshow(plane, origin="lower", cmap=palette, vmin=0, vmax=len(colors), interpolation="nearest")
 
 
-def _frame(ax: Axes, labels: Volume, shown: tuple[int, int], box_mm: tuple[float, float, float]) -> None:
+def frame(ax: Axes, labels: Volume, shown: tuple[int, int], box_mm: tuple[float, float, float]) -> None:
     """Show a box about the middle of the head in true proportions, the patient's left on the right."""
     across, up = shown
     middle = _box(labels).mean(axis=0) - 0.5

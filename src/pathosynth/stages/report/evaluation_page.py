@@ -1,0 +1,215 @@
+"""The page of an evaluation: one HTML file with everything in it, every word from outside escaped."""
+
+import base64
+import shlex
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from pathosynth import __version__
+from pathosynth.metrics.surface_dice import TOLERANCE_MM
+from pathosynth.stages.report.evaluated import Evaluated
+from pathosynth.stages.report.evaluation_figures import run_means, words
+from pathosynth.stages.score_tables import BETTER, Row
+from pathosynth.stages.subgroups import ALL
+
+TEMPLATE = "evaluation.html.jinja"
+COMPARED = ("dice", "hd95_mm", "volume_absolute_error_ml")
+NAMES = {
+    "dice": "Dice", "hd95_mm": "HD95", "assd_mm": "ASSD", "surface_dice": "surface Dice",
+    "volume_absolute_error_ml": "absolute volume error",
+}  # fmt: skip
+PIXELS = 0.52
+"""CSS pixels for each pixel of a picture, so that its type is nearly as large as the page's."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of the page.
+
+    Attributes:
+        name: file name beside the page, without ending.
+        caption: what stands under it.
+        png: the picture.
+    """
+
+    name: str
+    caption: str
+    png: bytes
+
+    @property
+    def source(self) -> str:
+        """The picture as an address that needs no network."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def width(self) -> int:
+        """In CSS pixels."""
+        (pixels,) = struct.unpack(">I", self.png[16:20])
+        return round(float(pixels) * PIXELS)
+
+
+def headline(found: Evaluated) -> list[dict[str, Any]]:
+    """One row for each arm and structure: what the page begins with."""
+    rows = []
+    for arm in found.arms:
+        for structure in found.structures:
+            dice, far = found.summed(arm, structure, "dice"), found.summed(arm, structure, "hd95_mm")
+            agreed = found.agreed(arm, structure)
+            rows.append(
+                {
+                    "arm": arm, "structure": structure, "subjects": dice["subjects"], "cases": dice["cases"],
+                    "runs": dice["runs"], "dice": dice["mean_capped"], "dice_low": dice["mean_low"],
+                    "dice_high": dice["mean_high"], "hd95_median_mm": far["median"],
+                    "hd95_mean_capped_mm": far["mean_capped"], "hd95_mean_finite_mm": far["mean"],
+                    "hd95_finite": far["n_finite"], "missed": dice["missed"],
+                    "false_positive": dice["false_positive"], "both_empty": dice["both_empty"],
+                    "predictions": dice["both"] + dice["missed"] + dice["false_positive"] + dice["both_empty"],
+                    "mae_ml": agreed["mae"], "sd_absolute_ml": agreed["sd_absolute"], "bias_ml": agreed["bias"],
+                }
+            )  # fmt: skip
+    return rows
+
+
+def page(found: Evaluated, pictures: Sequence[Picture], missing: Sequence[str]) -> str:
+    """The page as text.
+
+    Args:
+        found: the evaluation.
+        pictures: in the order of the page.
+        missing: pictures whose files are gone.
+    """
+    loader = jinja2.FunctionLoader(lambda name: (resources.files(__package__) / name).read_text(encoding="utf-8"))
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "words": words, "p": p_value}
+    named = {picture.name: picture for picture in pictures}
+    return environment.get_template(TEMPLATE).render(
+        found=found,
+        head=_cells(found),
+        best=_best(found),
+        pictures={name: picture for name, picture in named.items() if not name.startswith("examples_")},
+        examples=[picture for name, picture in named.items() if name.startswith("examples_")],
+        missing=missing,
+        comparisons=_comparisons(found),
+        groups=_groups(found),
+        trainings=[(arm, run_means(found, arm, found.primary, "dice")) for arm in found.arms],
+        runs=_runs(found),
+        command=_command(found.settings),
+        caveats=_caveats(found),
+        version=__version__,
+        tolerance=TOLERANCE_MM,
+        names=NAMES,
+    )
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number for people: a dash where there is none, the sign for infinity, a long minus."""
+    if value is None or value != value:
+        return "–"
+    if value in (float("inf"), float("-inf")):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value as it is printed."""
+    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _cells(found: Evaluated) -> dict[str, dict[str, Row]]:
+    """Arm to structure to its row of the headline."""
+    cells: dict[str, dict[str, Row]] = {arm: {} for arm in found.arms}
+    for row in headline(found):
+        cells[row["arm"]][row["structure"]] = row
+    return cells
+
+
+def _best(found: Evaluated) -> dict[str, str]:
+    """Structure to the arm with the highest mean Dice, where there are arms to choose from."""
+    cells = _cells(found)
+    if len(found.arms) < 2:
+        return {}
+    return {name: max(found.arms, key=lambda arm: cells[arm][name]["dice"] or 0.0) for name in found.structures}
+
+
+def _comparisons(found: Evaluated) -> list[Row]:
+    """Comparisons of the metrics people ask for, the primary structure first, and whether each is for the better."""
+    place = {name: order for order, name in enumerate(found.structures)}
+    rows = [row | {"good": _good(row)} for row in map(dict, found.comparisons) if row["metric"] in COMPARED]
+    arm_place = {arm: order for order, arm in enumerate(found.arms)}
+    key = {metric: order for order, metric in enumerate(COMPARED)}
+    return sorted(rows, key=lambda row: (place[row["structure"]], key[row["metric"]], arm_place[row["arm"]]))
+
+
+def _good(row: Mapping[str, Any]) -> bool:
+    up = (row["difference"] or 0.0) > 0
+    return up == (BETTER[row["metric"]] == "higher")
+
+
+def _groups(found: Evaluated) -> list[Row]:
+    """Subgroups of the primary structure."""
+    names = [name for name in found.provenance["subgroups"] if name != ALL]
+    return [
+        {
+            "subgroup": name, "arm": arm, "dice": found.summed(arm, found.primary, "dice", name),
+            "hd95": found.summed(arm, found.primary, "hd95_mm", name),
+            "agreed": found.agreed(arm, found.primary, name),
+        }
+        for name in names
+        for arm in found.arms
+    ]  # fmt: skip
+
+
+def _runs(found: Evaluated) -> list[Row]:
+    """One row for each folder of predictions."""
+    return [
+        {"arm": run["arm"], "run": run["run"], **part} for run in found.provenance["runs"] for part in run["parts"]
+    ]  # fmt: skip
+
+
+def _command(settings: Mapping[str, Any]) -> str:
+    """The command that gives these numbers again."""
+    parts = ["pathosynth", "evaluate", "-i", settings["reference"]]
+    for arm in settings["arms"]:
+        parts += ["--predicted", f"{arm['arm']}={','.join(arm['folders'])}"]
+    parts += ["--scheme", settings["scheme"], "--baseline", settings["baseline"]]
+    for option, values in (("structure", "structures"), ("subgroup", "subgroups"), ("above", "above")):
+        for value in settings[values]:
+            parts += [f"--{option}", value]
+    return " ".join(shlex.quote(part) for part in parts) + " -o OUT"
+
+
+def _caveats(found: Evaluated) -> list[str]:
+    """What a reader should know before believing a number."""
+    provenance, notes = found.provenance, list[str]()
+    subjects = len({row["subject"] for row in found.scores})
+    fewest = provenance["fewest_pairs"]
+    if subjects < fewest:
+        notes.append(f"{subjects} subjects: with fewer than {fewest} no paired test can fall below p = 0.05.")
+    elif subjects < 20:
+        notes.append(f"{subjects} subjects: intervals are wide, and bootstrap intervals of so few somewhat too short.")
+    absent = provenance["without_prediction"]
+    if absent:
+        listed = ", ".join(absent[:6]) + (" …" if len(absent) > 6 else "")
+        notes.append(f"Without prediction, so that every structure counts as missed: {listed}.")
+    runs = {arm: {row["run"] for row in found.scores if row["arm"] == arm} for arm in found.arms}
+    single = [arm for arm, numbers in runs.items() if len(numbers) < 3]
+    if single:
+        notes.append(f"Fewer than three trainings of {', '.join(single)}: the spread over seeds is not known.")
+    unknown: dict[str, list[str]] = {}
+    for run in _runs(found):
+        for text in run["unknown"]:
+            unknown.setdefault(text, []).append(f"{run['arm']} (run {run['run']})")
+    notes += [f"A leak cannot be ruled out for {', '.join(arms)}: {text}." for text, arms in list(unknown.items())[:8]]
+    empty = sum(row["both_empty"] for row in found.summary if row["metric"] == "dice" and row["subgroup"] == ALL)
+    if empty:
+        notes.append(
+            f"{empty} times a structure is neither in reference nor in prediction; these are left out of all means."
+        )
+    return notes
