@@ -209,7 +209,5 @@ def _caveats(found: Evaluated) -> list[str]:
     notes += [f"A leak cannot be ruled out for {', '.join(arms)}: {text}." for text, arms in list(unknown.items())[:8]]
     empty = sum(row["both_empty"] for row in found.summary if row["metric"] == "dice" and row["subgroup"] == ALL)
     if empty:
-        notes.append(
-            f"{empty} times a structure is neither in reference nor in prediction; these are left out of all means."
-        )
+        notes.append(f"{empty} times a structure is in neither map; these are left out of all means.")
     return notes
