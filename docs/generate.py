@@ -30,7 +30,13 @@ def reference() -> str:
     """The page of commands: every command with its arguments and options."""
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     parts = ["# Commands\n\nWritten by `docs/generate.py`; what `--help` shows, on one page.\n"]
-    parts += [_command(name, command) for name, command in commands.items()]
+    for name, command in commands.items():
+        if not hasattr(command, "commands"):
+            parts.append(_command(name, command))
+            continue
+        parts.append(f"## `{name}`\n\n{' '.join(command.help.split())}\n")
+        shown = {own: one for own, one in command.commands.items() if not one.hidden}
+        parts += [_command(f"{name} {own}", one, "###") for own, one in shown.items()]
     return "\n".join(parts)
 
 
@@ -56,11 +62,11 @@ def _sentence(path: Path) -> str:
     return " ".join((text or "").split("\n\n")[0].split()).split(". ")[0].rstrip(".")
 
 
-def _command(name: str, command: Any) -> str:
+def _command(name: str, command: Any, level: str = "##") -> str:
     arguments = [item for item in command.params if item.param_type_name == "argument"]
     options = [item for item in command.params if item.param_type_name == "option"]
     usage = " ".join(["pathosynth", name, *(item.metavar or item.name.upper() for item in arguments)])
-    lines = [f"## `{name}`\n", f"{' '.join(command.help.split())}\n", f"```\n{usage} [OPTIONS]\n```\n"]
+    lines = [f"{level} `{name}`\n", f"{' '.join(command.help.split())}\n", f"```\n{usage} [OPTIONS]\n```\n"]
     lines += ["| option | meaning | default |", "| --- | --- | --- |"]
     return "\n".join([*lines, *(_option(item) for item in options), ""])
 

@@ -1,6 +1,7 @@
 """The commands of whole studies."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +56,7 @@ def run(
 
     if executor not in ("local", "slurm"):
         raise ConfigError(f"--executor {executor}: expected local or slurm.")
-    plan = _planned(name, data)
+    plan = _planned(name, data, common.use)
     if dry_run or not output.exists():
         check_jobs(plan.jobs, [f"models/{model}" for model in plan.study["models"]])
     if dry_run:
@@ -106,6 +107,10 @@ def table(
     from pathosynth.stages.table import Joining, join
 
     joining = Joining(scheme, layout, settings, split, max_failed, fold, without_fold)
+    if common.dry_run:
+        facts = {"command": "table", "sources": [str(one) for one in sources], "config": joining.described()}
+        show(facts, common, f"{json.dumps(facts, indent=2)}\nnothing was written (--dry-run)")
+        return
     made = join(sources, joining, run_options(common))
     show(made, common, f"{common.output}: {made['cases']} cases, {made['failed']} had failed")
 
@@ -121,6 +126,10 @@ def phantoms(
     """Write phantoms as data to train and test on: label maps and T2w images of heads that never were."""
     from pathosynth.workflow.phantoms import write_phantoms
 
+    if common.dry_run:
+        facts = {"command": "phantoms", "train": train, "test": test, "spacing_mm": spacing_mm}
+        show(facts, common, f"{json.dumps(facts, indent=2)}\nnothing was written (--dry-run)")
+        return
     names = write_phantoms(common.output, train=train, test=test, spacing_mm=spacing_mm, seed=common.seed)
     show(names, common, f"{common.output}: {len(names)} heads")
 
@@ -134,14 +143,15 @@ def job(common: Talk, *, folder: Folder, name: Annotated[str, typer.Argument(met
     show(done.model_dump(mode="json"), common, f"{name}: {done.state}")
 
 
-def _planned(name: str, data: Path | None) -> "Plan":
+def _planned(name: str, data: Path | None, plugins: Sequence[Path]) -> "Plan":
     from pathosynth.workflow.jobs import plan_jobs
     from pathosynth.workflow.plan import Plan
     from pathosynth.workflow.study import load_study
 
     found, base = load_study(name)
     root = (data or base).absolute()
-    jobs = plan_jobs(found, base, root)
+    use = tuple(word for file in plugins for word in ("--use", str(file.absolute())))
+    jobs = [job.model_copy(update={"how": (*job.how, *use)}) for job in plan_jobs(found, base, root)]
     return Plan(study=found.model_dump(mode="json"), source=name, data=str(root), jobs=tuple(jobs))
 
 

@@ -1,0 +1,90 @@
+"""A study killed at any moment goes on where it was and ends with the same numbers; so does one on SLURM."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import private_slurm
+import pytest
+import toy_study
+from toy_study import Heads
+
+pytest.importorskip("snakemake", reason="needs the extra 'workflow'")
+
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def whole(small_brain: Heads, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, float]:
+    """A toy study, the folder of an undisturbed run of it, and the seconds that took."""
+    folder = tmp_path_factory.mktemp("toy")
+    study, clock = toy_study.write_toy(folder / "files", small_brain), time.monotonic()
+    toy_study.run(study, folder / "out")
+    return study, folder / "out", time.monotonic() - clock
+
+
+@pytest.mark.slow
+def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float], tmp_path: Path) -> None:
+    study, undisturbed, seconds = whole
+    out, rng, kills = tmp_path / "out", np.random.default_rng(11), 0
+    jobs: dict[str, str] = {}
+    files: dict[str, int] = {}
+    while True:
+        call = toy_study.command(study, out, "--cores", "2")
+        process = subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            code = process.wait(timeout=rng.uniform(0.1, 0.3) * seconds if kills < KILLS else 10 * seconds + 60)
+            assert code == 0
+            break
+        except subprocess.TimeoutExpired:
+            assert kills < KILLS, "does not come to an end"
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=30)
+            kills += 1
+        if not (out / "jobs").is_dir():
+            continue
+        assert jobs.items() <= toy_study.finished(out).items(), "a job that was done was begun again"
+        assert files.items() <= toy_study.written(out).items(), "a case that was finished was made again"
+        jobs, files = toy_study.finished(out), toy_study.written(out)
+    assert kills >= 5, "the machine is so fast that nothing was disturbed"
+    assert jobs.items() <= toy_study.finished(out).items()
+    assert files.items() <= toy_study.written(out).items()
+    assert toy_study.results(out) == toy_study.results(undisturbed)
+
+
+@pytest.mark.slow
+def test_number_of_parts_does_not_change_the_results(
+    whole: tuple[Path, Path, float], small_brain: Heads, tmp_path: Path
+) -> None:
+    study = toy_study.write_toy(tmp_path / "files", small_brain, parts=5)
+    toy_study.run(study, tmp_path / "out")
+
+    def volumes(out: Path) -> dict[str, str]:
+        return {Path(name).name: digest for name, digest in toy_study.results(out).items() if name.endswith(".nii.gz")}
+
+    def order(out: Path) -> list[str]:
+        lines = (out / "ingredients/rendered/2-check/all/cases.csv").read_text().splitlines()
+        return [line.split(",")[0] for line in lines]
+
+    assert volumes(tmp_path / "out") == volumes(whole[1])
+    assert order(tmp_path / "out") == order(whole[1])
+    assert len(order(whole[1])) == 1 + 4 * 3
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+def test_slurm_gives_the_same_as_this_machine(whole: tuple[Path, Path, float], tmp_path: Path) -> None:
+    lacking = private_slurm.missing()
+    if lacking or os.getuid() != 0:
+        pytest.skip(f"needs root and Debian's slurm-wlm and munge; not installed: {', '.join(lacking) or 'nothing'}")
+    study, undisturbed, _ = whole
+    with private_slurm.private_slurm(tmp_path / "slurm") as environment:
+        where = ("--executor", "slurm", "--jobs", "4", "--first-look", "2")
+        toy_study.run(study, tmp_path / "out", *where, environment=environment, seconds=570)
+    assert toy_study.results(tmp_path / "out") == toy_study.results(undisturbed)
+    assert sorted(path.parent.name for path in (tmp_path / "out/logs/slurm").glob("*/*/*.log")) == sorted(
+        path.name.removesuffix(".json") for path in (tmp_path / "out/jobs").glob("*.json")
+    )
