@@ -5,7 +5,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance, compute_surface_dice
+from monai.metrics import (
+    compute_average_surface_distance,
+    compute_dice,
+    compute_hausdorff_distance,
+    compute_surface_dice,
+)
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 from surface_distance import metrics as google
@@ -67,6 +72,17 @@ def test_far_islands_are_found_beyond_the_searched_neighbourhood(rng: np.random.
     np.testing.assert_allclose(found.from_prediction, expected[1], atol=1e-9)
     assert found.from_prediction.max() > 70
     assert found.from_reference.max() == 0
+
+
+@pytest.mark.parametrize("density", [0.0005, 0.01, 0.3])
+def test_scattered_voxels_near_and_far(density: float, rng: np.random.Generator) -> None:
+    """Distances of all sizes next to each other in a row, which the search takes advantage of."""
+    for edges in ((1.0, 1.0, 1.0), (2.0, 1.3, 0.7), (0.4, 0.4, 6.0)):
+        masks = (rng.random((24, 17, 40)) < density, rng.random((24, 17, 40)) < 0.02)
+        masks[0][3, 4, 2:35] = True
+        found, expected = surface_distances(*masks, edges), brute_force(masks, edges)
+        np.testing.assert_allclose(found.from_reference, expected[0], atol=1e-9)
+        np.testing.assert_allclose(found.from_prediction, expected[1], atol=1e-9)
 
 
 def test_metrics_are_those_of_brute_force(masks: Masks) -> None:
@@ -156,6 +172,15 @@ def test_monai_drops_a_missed_structure_and_we_do_not() -> None:
         theirs = compute_hausdorff_distance(*monai((cube, ~cube & False)), include_background=True, percentile=95)
     assert np.isnan(float(theirs))  # when this fails, MONAI is repaired: compare with it above
     assert hausdorff95.compute(cube, np.zeros_like(cube), (1.0, 1.0, 1.0)) == np.inf
+
+
+def test_monai_drops_an_invented_structure_and_we_do_not() -> None:
+    """By default its Dice is NaN wherever the reference is empty, so that false positives leave the mean."""
+    cube = np.zeros((12, 12, 12), bool)
+    cube[4:8, 4:8, 4:8] = True
+    theirs = compute_dice(*monai((cube & False, cube)), include_background=True)
+    assert np.isnan(float(theirs))
+    assert dice.compute(np.zeros_like(cube), cube, (1.0, 1.0, 1.0)) == 0
 
 
 def test_label_maps_of_other_types_or_shapes_are_refused() -> None:
