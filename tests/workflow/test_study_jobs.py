@@ -124,7 +124,7 @@ def test_too_many_failures_stop_a_study(tmp_path: Path) -> None:
         (tmp_path / name / "run.json").write_text(json.dumps({"format": 1, "cases": cases | lost}))
     sources = [tmp_path / "one", tmp_path / "two"]
     assert join(sources, Joining(max_failed=0.34), Options(out=tmp_path / "all")) == {"cases": 2, "failed": 1}
-    with pytest.raises(InputError, match=r"1 of 3 cases failed, .* two: twolost: torn"):
+    with pytest.raises(InputError, match=r"1 of 3 cases failed, .*'twolost' in .*two: torn"):
         join(sources, Joining(max_failed=0.3), Options(out=tmp_path / "none"))
 
 

@@ -19,7 +19,7 @@ KILLS = 10
 
 @pytest.fixture(scope="module")
 def whole(small_brain: Heads, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, float]:
-    """A toy study, the folder of an undisturbed run of it, and the seconds that took."""
+    """A toy study, the folder of an undisturbed run of it, and the seconds that took; others run beside that folder."""
     folder = tmp_path_factory.mktemp("toy")
     study, clock = toy_study.write_toy(folder / "files", small_brain), time.monotonic()
     toy_study.run(study, folder / "out")
@@ -27,9 +27,9 @@ def whole(small_brain: Heads, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 @pytest.mark.slow
-def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float], tmp_path: Path) -> None:
+def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float]) -> None:
     study, undisturbed, seconds = whole
-    out, rng, kills = tmp_path / "out", np.random.default_rng(11), 0
+    out, rng, kills = undisturbed.with_name("killed"), np.random.default_rng(11), 0
     jobs: dict[str, str] = {}
     files: dict[str, int] = {}
     while True:
@@ -81,10 +81,11 @@ def test_slurm_gives_the_same_as_this_machine(whole: tuple[Path, Path, float], t
     if lacking or os.getuid() != 0:
         pytest.skip(f"needs root and Debian's slurm-wlm and munge; not installed: {', '.join(lacking) or 'nothing'}")
     study, undisturbed, _ = whole
+    out = undisturbed.with_name("slurm")
     with private_slurm.private_slurm(tmp_path / "slurm") as environment:
         where = ("--executor", "slurm", "--jobs", "4", "--first-look", "2")
-        toy_study.run(study, tmp_path / "out", *where, environment=environment, seconds=570)
-    assert toy_study.results(tmp_path / "out") == toy_study.results(undisturbed)
-    assert sorted(path.parent.name for path in (tmp_path / "out/logs/slurm").glob("*/*/*.log")) == sorted(
-        path.name.removesuffix(".json") for path in (tmp_path / "out/jobs").glob("*.json")
+        toy_study.run(study, out, *where, environment=environment, seconds=570)
+    assert toy_study.results(out) == toy_study.results(undisturbed)
+    assert sorted(path.parent.name for path in (out / "logs/slurm").glob("*/*/*.log")) == sorted(
+        path.name.removesuffix(".json") for path in (out / "jobs").glob("*.json")
     )

@@ -105,14 +105,15 @@ def _judge_failures(records: dict[Path, dict[str, Any] | None], max_failed: floa
         InputError: they are more than `max_failed` of all; the first message is quoted.
     """
     entries = {
-        f"{source}: {name}": entry
+        (source, name): entry
         for source, record in records.items()
         for name, entry in (record or {"cases": {}})["cases"].items()
     }
-    failed = [name for name, entry in entries.items() if entry["outcome"] == "failed"]
+    failed = [where for where, entry in entries.items() if entry["outcome"] == "failed"]
     if len(failed) > max_failed * len(entries):
+        source, name = failed[0]
         raise InputError(
-            f"{len(failed)} of {len(entries)} cases failed, more than the share of {max_failed:g} that may; first "
-            f"{failed[0]}: {entries[failed[0]]['message']} Correct what it names, or allow more."
+            f"{len(failed)} of {len(entries)} cases failed, more than a share of {max_failed:g}. The first, '{name}' "
+            f"in {source}: {entries[failed[0]]['message']} Correct what it names, or allow more."
         )
-    return failed
+    return [name for _, name in failed]
