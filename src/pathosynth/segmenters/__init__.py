@@ -5,4 +5,5 @@ from types import ModuleType
 from pathosynth.segmenters import external, nnunet
 
 SEGMENTERS: dict[str, ModuleType] = {"nnunet": nnunet, "external": external}
-"""Name to module; each has `Config`, and those that learn have `train` and `predict`."""
+"""Name to module; each has `Config` and `labels_of`. Those that learn have `plans`, `config_from_plan`, `train`,
+`predict` and `image_path`; the others have `check`."""

@@ -18,6 +18,7 @@ from pathosynth.data.nifti import read_labels
 from pathosynth.data.volume import Volume
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import ConfigError, InputError
+from pathosynth.segmenters.job import Prediction
 
 _ENDINGS = (".nii.gz", ".nii", ".mgz")
 
@@ -46,12 +47,17 @@ class Config(BaseConfig):
         return value
 
 
-def result_scheme(config: Config) -> str:
-    """Label scheme of what comes out.
+def check(config: Config) -> str:
+    """Refuse settings that cannot work before anything is done; returns the label scheme of what comes out.
 
     Raises:
+        InputError: there is no such folder.
         ConfigError: no such scheme, or no remapping table from one to the other.
     """
+    if not config.predictions.is_dir():
+        raise InputError(
+            f"{config.predictions}: expected a folder of predicted label maps, found none. Check the path."
+        )
     scheme, wanted = load_scheme(config.scheme), config.to_scheme or config.scheme
     if load_scheme(wanted).name not in (scheme.name, *scheme.to):
         raise ConfigError(
@@ -61,34 +67,23 @@ def result_scheme(config: Config) -> str:
     return wanted
 
 
-def check_folder(config: Config) -> None:
-    """Refuse a folder that is not there.
-
-    Raises:
-        InputError: it does not exist or is no folder.
-    """
-    if not config.predictions.is_dir():
-        raise InputError(
-            f"{config.predictions}: expected a folder of predicted label maps, found none. Check the path."
-        )
-
-
-def labels_of(case: Case, like: Volume, config: Config) -> Volume:
+def labels_of(case: Case, like: Volume, asked: Prediction) -> Volume:
     """The label map predicted for a case, brought onto its grid.
 
     Args:
         case: the test case.
         like: its image or reference labels; the result lies on exactly this grid.
-        config: where predictions lie.
+        asked: its settings say where predictions lie.
 
     Returns:
-        Values of `result_scheme`.
+        Values of the scheme that is asked for.
 
     Raises:
         InputError: there is no prediction or more than one, a value is not in the scheme, or the two do not overlap.
     """
+    config: Config = asked.config
     path = find(case, config)
-    scheme, wanted = load_scheme(config.scheme), load_scheme(result_scheme(config))
+    scheme, wanted = load_scheme(config.scheme), asked.scheme
     stored = read_labels(path, None)
     labels = remap_labels(stored.array, config.remap, others="keep")
     check_values(labels, scheme, str(path))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pathosynth.data.labels import LabelScheme
 
@@ -41,3 +42,20 @@ class TrainingData:
     scheme: LabelScheme
     write: Callable[[Path], None]
     splits: Sequence[Mapping[str, Sequence[str]]] | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Where a segmenter and its predictions are.
+
+    Attributes:
+        config: its settings.
+        scheme: legend of the result.
+        work: for images on the way in and predictions on the way out.
+        folder: of the trained segmenter; None for predictions made elsewhere.
+    """
+
+    config: Any
+    scheme: LabelScheme
+    work: Path
+    folder: Path | None = None

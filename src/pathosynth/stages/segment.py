@@ -18,8 +18,8 @@ from pathosynth.formats import bids
 from pathosynth.runs.config import build_config, parse_settings
 from pathosynth.runs.errors import ConfigError, InputError, PathosynthError
 from pathosynth.runs.record import RunRecord
-from pathosynth.segmenters import SEGMENTERS, external, nnunet
-from pathosynth.segmenters.job import Machine, Notice
+from pathosynth.segmenters import SEGMENTERS
+from pathosynth.segmenters.job import Machine, Notice, Prediction
 from pathosynth.segmenters.record import FILE_NAME, FOLDER, SegmenterRecord, read_segmenter, write_segmenter
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import Options, Plan, Result
@@ -97,11 +97,11 @@ class Segmentation:
             ConfigError: a setting is wrong, or the segmenter must be trained.
             InputError: there is no such folder.
         """
-        if kind != "external":
+        module = SEGMENTERS.get(kind)
+        if module is None or not hasattr(module, "check"):
             raise ConfigError(f"--segmenter {kind}: expected --train CASES, or --model FOLDER of one trained before.")
-        config = build_config(external.Config, parse_settings(list(settings)), "--segmenter external")
-        external.check_folder(config)
-        return cls(kind, config, external.result_scheme(config))
+        config = build_config(module.Config, parse_settings(list(settings)), f"--segmenter {kind}")
+        return cls(kind, config, module.check(config))
 
     def described(self) -> dict[str, Any]:
         """What goes into the run record."""
@@ -113,6 +113,10 @@ class Segmentation:
             "training_tables": [str(path) for path in sources],
             "training_cases": len(self.tables.cases) if self.tables else None,
         }  # fmt: skip
+
+    def asked(self, out: Path) -> Prediction:
+        """What the segmenter is asked for in OUT."""
+        return Prediction(self.config, load_scheme(self.scheme), out / WORK, self.folder)
 
     def recorded(self, seed: int) -> SegmenterRecord:
         """The record to be written; that of a segmenter trained before is passed on."""
@@ -192,10 +196,7 @@ def collect(task: Predicted, *, segmentation: Segmentation, out: Path) -> Result
     case, scheme = task.row, load_scheme(segmentation.scheme)
     grid = _grid_of(case, segmentation.contrast)
     like = to_ras(grid)
-    if segmentation.folder is None:
-        labels = external.labels_of(case, like, segmentation.config)
-    else:
-        labels = nnunet.labels_of(case.case, like, out / WORK, segmentation.folder, scheme)
+    labels = SEGMENTERS[segmentation.kind].labels_of(case, like, segmentation.asked(out))
     row = case.model_copy(update={"labels": None, "images": {}, "displacement": None, "scheme": segmentation.scheme})
     sidecar = {"Segmenter": segmentation.kind, "Contrast": segmentation.contrast, "LabelScheme": scheme.name}
     product = outputs.Product(row=row, scheme=scheme, original=grid, labels=labels, sidecar=sidecar)
@@ -218,17 +219,19 @@ def _prepare(
     if not (kept / FILE_NAME).is_file():
         write_segmenter(kept, segmentation.recorded(options.seed))
     if segmentation.folder is not None and waiting:
-        _predict(waiting, segmentation, options.out / WORK, machine)
+        _predict(waiting, segmentation, segmentation.asked(options.out), machine)
 
 
-def _predict(waiting: Sequence[Predicted], segmentation: Segmentation, work: Path, machine: Machine) -> None:
+def _predict(waiting: Sequence[Predicted], segmentation: Segmentation, asked: Prediction, machine: Machine) -> None:
     """Predict all that wait in one go; an image that cannot be read is left to `collect`, which says why."""
+    module, written = SEGMENTERS[segmentation.kind], 0
     for task in waiting:
         with suppress(PathosynthError):
             image = to_ras(_grid_of(task.row, segmentation.contrast))
-            write_image(nnunet.image_path(work, task.case), image)
-    if segmentation.folder is not None and (work / "images").is_dir():
-        nnunet.predict(segmentation.folder, work, segmentation.config, machine)
+            write_image(module.image_path(asked.work, task.case), image)
+            written += 1
+    if written:
+        module.predict(asked, machine)
 
 
 def _grid_of(case: Case, contrast: str) -> Volume:

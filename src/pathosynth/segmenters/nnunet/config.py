@@ -40,6 +40,12 @@ class Config(BaseConfig):
     """Voxel edge that images are resampled to; null takes the median of the training images."""
     normalise_inside: bool | None = None
     """Mean 0 and deviation 1 over voxels that are not 0, so that the field of view does not matter."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """nnU-Net's own is sgd, with Nesterov momentum 0.99, which needs many thousand steps."""
+    foreground: float = pydantic.Field(default=0.33, ge=0, le=1)
+    """Share of the patches that are centred on a structure, each structure equally often."""
+    batch_dice: bool | None = None
+    """Dice loss over all patches of a step together, so that a structure that is missing in one does not count."""
     learning_rate: float = pydantic.Field(default=0.01, gt=0)
     """Of the first epoch; falls to 0 as (1 - epoch / epochs)^0.9."""
     bf16: bool = False

@@ -51,6 +51,8 @@ def edited(plans: dict[str, Any], config: Config, scheme: LabelScheme, seed: int
         own["spacing"] = [config.spacing_mm] * 3
     if config.normalise_inside is not None:
         own["use_mask_for_norm"] = [config.normalise_inside] * len(own["use_mask_for_norm"])
+    if config.batch_dice is not None:
+        own["batch_dice"] = config.batch_dice
     _change_network(own["architecture"]["arch_kwargs"], config)
     plans[SETTINGS] = trainer_settings(config, mirror_axes(config, scheme, plans["transpose_forward"]), seed)
     return plans
@@ -73,7 +75,9 @@ def trainer_settings(config: Config, axes: list[int], seed: int) -> dict[str, An
         "iterations": config.iterations,
         "validation_iterations": config.validation_iterations,
         "save_every": config.save_every,
+        "optimizer": config.optimizer,
         "learning_rate": config.learning_rate,
+        "foreground": config.foreground,
         "bf16_on_cpu": config.bf16,
         "mirror_axes": axes,
         "seed": seed,

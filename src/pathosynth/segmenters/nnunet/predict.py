@@ -5,12 +5,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from pathosynth.data.labels import LabelScheme
+from pathosynth.data.cases import Case
 from pathosynth.data.nifti import check_same_grid
 from pathosynth.data.volume import Volume
 from pathosynth.runs.errors import InputError, ModelError
-from pathosynth.segmenters.job import Machine
-from pathosynth.segmenters.nnunet.config import Config
+from pathosynth.segmenters.job import Machine, Prediction
 from pathosynth.segmenters.nnunet.places import Places
 from pathosynth.segmenters.nnunet.process import run, tail
 
@@ -23,25 +22,23 @@ def image_path(work: Path, case: str) -> Path:
     return work / _IMAGES / f"{case}{_CHANNEL}"
 
 
-def predict(folder: Path, work: Path, config: Config, machine: Machine) -> None:
+def predict(asked: Prediction, machine: Machine) -> None:
     """Predict every image in a working folder; predictions of an earlier call that can be read are kept.
 
     A case nnU-Net fails on has no prediction afterwards; `labels_of` then tells what nnU-Net said last.
 
     Args:
-        folder: the segmenter folder.
-        work: holds the images, in RAS orientation, where `image_path` says.
-        config: settings the segmenter was trained with.
+        asked: the working folder holds the images, in RAS orientation, where `image_path` says.
         machine: device and processes.
 
     Raises:
         ModelError: the folder holds no trained nnU-Net.
         ConfigError: nnU-Net is not installed.
     """
-    places = Places(folder)
+    places, work, config = _places(asked), asked.work, asked.config
     trained = sorted(places.model.glob("fold_*/checkpoint_final.pth"))
     if not trained:
-        raise ModelError(f"{folder}: expected a trained nnU-Net, found none. Train it to the end first.")
+        raise ModelError(f"{asked.folder}: expected a trained nnU-Net, found none. Train it to the end first.")
     images = sorted((work / _IMAGES).glob(f"*{_CHANNEL}"))
     waiting = [path for path in images if _read(_prediction(work, path.name.removesuffix(_CHANNEL))) is None]
     for path in set(images) - set(waiting):
@@ -58,15 +55,13 @@ def predict(folder: Path, work: Path, config: Config, machine: Machine) -> None:
     run("predict", words, places, config, machine)
 
 
-def labels_of(case: str, like: Volume, work: Path, folder: Path, scheme: LabelScheme) -> Volume:
+def labels_of(case: Case, like: Volume, asked: Prediction) -> Volume:
     """The predicted label map of a case.
 
     Args:
-        case: its name.
+        case: the test case.
         like: its image in RAS orientation.
-        work: where it was predicted.
-        folder: the segmenter folder.
-        scheme: legend of the result.
+        asked: where it was predicted.
 
     Returns:
         Label values of the scheme on exactly the grid of `like`; nothing but background is an answer too.
@@ -74,15 +69,22 @@ def labels_of(case: str, like: Volume, work: Path, folder: Path, scheme: LabelSc
     Raises:
         InputError: nnU-Net made no prediction, or not on this grid.
     """
-    found = _read(_prediction(work, case))
+    name, scheme = case.case, asked.scheme
+    found = _read(_prediction(asked.work, name))
     if found is None:
-        log = Places(folder).log
-        raise InputError(f"Case '{case}': nnU-Net made no prediction. All it said is in {log}. The end:\n{tail(log)}")
-    check_same_grid(found, like, f"case '{case}', its image and what nnU-Net predicted")
+        log = _places(asked).log
+        raise InputError(f"Case '{name}': nnU-Net made no prediction. All it said is in {log}. The end:\n{tail(log)}")
+    check_same_grid(found, like, f"case '{name}', its image and what nnU-Net predicted")
     values = np.array([0, *scheme.values], dtype=np.min_scalar_type(max(scheme.values)))
     if found.array.max() >= len(values):
-        raise InputError(f"Case '{case}': nnU-Net predicted class {found.array.max()}, expected 0..{len(values) - 1}.")
+        raise InputError(f"Case '{name}': nnU-Net predicted class {found.array.max()}, expected 0..{len(values) - 1}.")
     return like.with_array(values[found.array])
+
+
+def _places(asked: Prediction) -> Places:
+    if asked.folder is None:
+        raise ModelError("nnU-Net predicts with a trained segmenter only. Give its folder.")
+    return Places(asked.folder)
 
 
 def _prediction(work: Path, case: str) -> Path:
