@@ -60,7 +60,7 @@ def test_oblique_predictions_lie_where_they_should() -> None:
     world = points @ turn[:3, :3].T
     placed = placed.with_array((np.linalg.norm(world - ball_at, axis=-1) < 6).astype(np.uint8))
     found = nearest(placed, grid((60, 60, 20), 1.0, (-30, -30, -10))).array
-    centre = np.argwhere(found).mean(axis=0) + (-30, -30, -10)
+    centre = np.argwhere(found).mean(axis=0) + np.array([-30, -30, -10])
     assert np.linalg.norm(centre - ball_at) < 0.1
     assert abs(found.sum() / (4 / 3 * np.pi * 6**3) - 1) < 0.02
 

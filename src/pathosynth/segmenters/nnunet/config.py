@@ -20,6 +20,7 @@ class Config(BaseConfig):
     planner: str = "ExperimentPlanner"
     """nnU-Net's planner, e.g. nnUNetPlannerResEncM."""
     epochs: int = pydantic.Field(default=1000, ge=1)
+    """The learning rate falls from epoch to epoch; checkpoints are written between them."""
     iterations: int = pydantic.Field(default=250, ge=1)
     """Steps of the optimiser per epoch."""
     validation_iterations: int = pydantic.Field(default=50, ge=1)
