@@ -16,7 +16,7 @@ from pathosynth.data.volume import Spacing
 from pathosynth.metrics.compiled import compiled
 
 NEAR_VOXELS = 14
-"""So many of the smallest voxel edges around it are searched for each voxel; a tree, which costs more, does the rest."""
+"""So many of the smallest voxel edges around a voxel are searched; a tree, which costs more, takes the rest."""
 
 
 @dataclass(frozen=True)
