@@ -22,6 +22,7 @@ from pathosynth.label_generators import LABEL_GENERATORS
 from pathosynth.pathologies import PATHOLOGIES
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import read_record
+from pathosynth.segmenters import SEGMENTERS
 from pathosynth.stages import wishes
 from pathosynth.stages.inputs import TABLE
 from pathosynth.stages.label_models import conditions
@@ -85,6 +86,12 @@ def _generators() -> Rows:
     return [{"name": name, "makes": what, "about": first_line(name)} for what, table in made.items() for name in table]
 
 
+def _segmenters() -> Rows:
+    return [
+        {"name": name, "about": _about(module), "settings": _settings(module)} for name, module in SEGMENTERS.items()
+    ]
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "models": _models,
     "schemes": _schemes,
@@ -93,6 +100,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "generators": _generators,
     "checks": _checks,
     "formats": _formats,
+    "segmenters": _segmenters,
 }
 
 
