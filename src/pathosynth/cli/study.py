@@ -1,7 +1,7 @@
 """The commands of whole studies."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from pathosynth.cli.understood import check_jobs
 
 if TYPE_CHECKING:
     from pathosynth.workflow.plan import Plan, State
+    from pathosynth.workflow.run import Notice
 
 study = typer.Typer(
     name="study",
@@ -164,15 +165,12 @@ def _told(plan: "Plan") -> str:
     return "\n".join([*lines, f"{len(plan.jobs)} jobs; nothing was written (--dry-run)"])
 
 
-def _notice(plan: "Plan", common: Talk) -> "Callable[[State], None]":
+def _notice(plan: "Plan", common: Talk) -> "Notice":
     """What tells of a job's end: a line on standard error."""
-    ended = 0
 
-    def notice(state: "State") -> None:
-        nonlocal ended
-        ended += state.state == "done"
+    def notice(state: "State", done: int) -> None:
         if not common.quiet:
-            line = f"study {ended}/{len(plan.jobs)} {state.job} {state.state} [{state.seconds or 0:.0f} s]"
+            line = f"study {done}/{len(plan.jobs)} {state.job} {state.state} [{state.seconds or 0:.0f} s]"
             typer.echo(line, err=True)
 
     return notice

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata, resources
@@ -26,8 +26,8 @@ POLL_SECONDS = 0.3
 MOST_FAILURES = 3
 """Failed jobs whose logs are shown."""
 
-Notice = Callable[[State], None]
-"""Called with the state of a job when it is done or has failed."""
+Notice = Callable[[State, int], None]
+"""Called with the state of a job when it is done or has failed, and the number of jobs that are done."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,13 @@ def _tell(out: Path, plan: Plan, seen: dict[str, State | None], notice: Notice) 
         if state is not None and state != before:
             seen[job.name] = state
             if state.state != "running":
-                notice(state)
+                notice(state, _done(plan, seen))
+
+
+def _done(plan: Plan, seen: Mapping[str, State | None]) -> int:
+    """Number of jobs that are done with the command they have now."""
+    states = [(job, seen[job.name]) for job in plan.jobs]
+    return sum(state is not None and state.state == "done" and state.digest == job.digest for job, state in states)
 
 
 @contextmanager
