@@ -55,7 +55,9 @@ def _check_new(output: Path, suffix: str, overwrite: bool) -> None:
 def listed(
     common: Talk,
     *,
-    what: Annotated[str, typer.Argument(metavar="models|schemes|pathologies|recipes|generators|checks|formats|segmenters")],
+    what: Annotated[
+        str, typer.Argument(metavar="models|schemes|pathologies|recipes|generators|checks|formats|segmenters")
+    ],
 ) -> None:
     """Show what there is of one kind, with its settings (in --json and with -v)."""
     from pathosynth.stages import catalogue
