@@ -1,6 +1,7 @@
 """Processes: nothing outlives the block that started it. A tiny program stands for nnU-Net."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pathosynth.segmenters.nnunet import process
+from pathosynth.segmenters.nnunet.places import PROGRAM
 
 FAMILY = """
 import subprocess, sys, time
@@ -46,6 +48,30 @@ def test_an_interrupted_command_takes_its_children_along() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert all(gone(pid) for pid in pids)
+
+
+PARENT = """
+import subprocess, sys, time
+words = [sys.executable, sys.argv[1], "signal:pause"]
+print(subprocess.Popen(words, start_new_session=True).pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_nnunet_does_not_outlive_a_program_that_was_killed() -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(PROGRAM / "launch.py")], stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid = int(parent.stdout.readline())
+    time.sleep(2)
+    assert alive(pid)
+    parent.kill()
+    parent.wait()
+    assert gone(pid, 60)
 
 
 def test_the_end_of_a_log_is_what_was_said_last(tmp_path: Path) -> None:
