@@ -76,6 +76,7 @@ def test_number_of_parts_does_not_change_the_results(
 
 @pytest.mark.slow
 @pytest.mark.slurm
+@pytest.mark.timeout(1500)  # Snakemake asks SLURM less and less often while a job runs
 def test_slurm_gives_the_same_as_this_machine(whole: tuple[Path, Path, float], tmp_path: Path) -> None:
     lacking = private_slurm.missing()
     if lacking or os.getuid() != 0:
@@ -84,8 +85,8 @@ def test_slurm_gives_the_same_as_this_machine(whole: tuple[Path, Path, float], t
     out = undisturbed.with_name("slurm")
     with private_slurm.private_slurm(tmp_path / "slurm") as environment:
         where = ("--executor", "slurm", "--jobs", "4", "--first-look", "2")
-        toy_study.run(study, out, *where, environment=environment, seconds=570)
+        toy_study.run(study, out, *where, environment=environment, seconds=1400)
     assert toy_study.results(out) == toy_study.results(undisturbed)
-    assert sorted(path.parent.name for path in (out / "logs/slurm").glob("*/*/*.log")) == sorted(
-        path.name.removesuffix(".json") for path in (out / "jobs").glob("*.json")
-    )
+    jobs = {path.name for path in (out / "jobs").glob("*/*.done") if path.parent.name != "table"}
+    assert {f"{path.parent.name}.done" for path in (out / "logs/slurm").glob("*/*/*.log")} == jobs, "not all ran there"
+    assert len(jobs) == 6

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from pathosynth.cli import app
 from pathosynth.cli.understood import check_jobs
 from pathosynth.runs.errors import ConfigError
-from pathosynth.workflow.jobs import Job, plan_jobs
+from pathosynth.workflow.jobs import Job
+from pathosynth.workflow.planning import plan_jobs
 from pathosynth.workflow.steps import settings_words
 from pathosynth.workflow.study import load_study, study_names
 

@@ -145,8 +145,8 @@ def job(common: Talk, *, folder: Folder, name: Annotated[str, typer.Argument(met
 
 
 def _planned(name: str, data: Path | None, plugins: Sequence[Path]) -> "Plan":
-    from pathosynth.workflow.jobs import plan_jobs
     from pathosynth.workflow.plan import Plan
+    from pathosynth.workflow.planning import plan_jobs
     from pathosynth.workflow.study import load_study
 
     found, base = load_study(name)
