@@ -105,7 +105,7 @@ def command(study: Path, out: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "pathosynth", "study", "run", str(study), "-o", str(out), *plugin, *more]
 
 
-def run(study: Path, out: Path, *more: str, environment: dict[str, str] | None = None, seconds: int = 500) -> None:
+def run(study: Path, out: Path, *more: str, environment: dict[str, str] | None = None, seconds: int = 1200) -> None:
     """Run a toy study to its end."""
     call = command(study, out, *(more or ("--cores", "2")))
     environment = environment or dict(os.environ)
