@@ -47,8 +47,8 @@ def violins(found: Evaluated, metric: str) -> Figure:
         if np.isinf(everything).any():
             ax.axhspan(top * 0.97, top * 1.03, color=SHADE, zorder=0)
             ax.text(len(found.arms) - 0.45, top, "missed", fontsize=SMALL - 1, color=INK, va="center", ha="right")
-        if metric in ("dice", "surface_dice"):
-            ax.set_ylim(-0.03, 1.03)
+        highest = 1.0 if metric in ("dice", "surface_dice") else top
+        ax.set_ylim(-0.03 * highest, 1.05 * highest)
         _name_arms(ax, found)
         dress(ax, y=TITLES[metric] if ax in panels[::PANELS] else "", title=words(structure))
     _legend(figure, found)
@@ -62,7 +62,8 @@ def volumes(found: Evaluated) -> Figure:
     highest = 0.0
     for place, arm in enumerate(found.arms):
         pairs = np.array([(true, got) for true, got in _volumes(found, arm)]).reshape(-1, 2)
-        ax.plot(*pairs.T, MARKERS[place % len(MARKERS)], color=found.colors[arm], ms=4, alpha=0.8, mew=0, label=arm)
+        ax.plot(*pairs.T, MARKERS[place % len(MARKERS)], color=found.colors[arm], ms=4, alpha=0.8, mew=0,
+                label=_short(arm, 40), clip_on=False)  # fmt: skip
         highest = max(highest, float(pairs.max(initial=0.0)))
     ax.plot([0, highest * 1.05], [0, highest * 1.05], color=FAINT, lw=0.8, zorder=0, label="equal")
     ax.set_xlim(0, highest * 1.05)
@@ -108,7 +109,8 @@ def trainings(found: Evaluated) -> Figure:
             ax.plot([place] * len(means), means, "_", color=found.colors[arm], ms=12, mew=1.6)
             if means:
                 ax.plot([place] * 2, [min(means), max(means)], color=found.colors[arm], lw=1.0, alpha=0.6)
-        ax.margins(y=0.15)
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(-0.02, low - 0.02), min(1.02, high + 0.02))
         _name_arms(ax, found)
         dress(ax, y="mean Dice" if ax in panels[::PANELS] else "", title=words(structure))
     _legend(figure, found)

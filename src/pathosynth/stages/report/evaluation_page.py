@@ -131,11 +131,14 @@ def _cells(found: Evaluated) -> dict[str, dict[str, Row]]:
 
 
 def _best(found: Evaluated) -> dict[str, str]:
-    """Structure to the arm with the highest mean Dice, where there are arms to choose from."""
+    """Structure to the one arm with the highest mean Dice, where no other is as good."""
     cells = _cells(found)
-    if len(found.arms) < 2:
-        return {}
-    return {name: max(found.arms, key=lambda arm: cells[arm][name]["dice"] or 0.0) for name in found.structures}
+    best: dict[str, str] = {}
+    for name in found.structures:
+        ranked = sorted(((cells[arm][name]["dice"] or 0.0, arm) for arm in found.arms), reverse=True)
+        if len(ranked) > 1 and ranked[0][0] > ranked[1][0]:
+            best[name] = ranked[0][1]
+    return best
 
 
 def _comparisons(found: Evaluated) -> list[Row]:
