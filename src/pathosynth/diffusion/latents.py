@@ -12,10 +12,13 @@ from torch import Tensor
 
 from pathosynth.runs.errors import ModelError
 
+LEAST_TOLD = 0.1
+"""Deviation of a channel's means, in units of its draws, below which it tells nothing but noise."""
+
 
 @dataclass(frozen=True, eq=False)
 class LatentScale:
-    """Shift and size of every latent channel over a training set: z = (latent - shift) / size has mean 0 and SD 1.
+    """Shift and size of every latent channel over a training set: draws z = (latent - shift) / size have mean 0, SD 1.
 
     Attributes:
         shift, size: (C,) float32.
@@ -25,18 +28,29 @@ class LatentScale:
     size: Tensor
 
     @classmethod
-    def of(cls, means: Tensor) -> "LatentScale":
-        """Measure it on the means of all training latents, (N, C, I, J, K).
+    def of(cls, mean: Tensor, sigma: Tensor) -> "LatentScale":
+        """Measure it on what the diffusion model sees: draws from the posterior.
+
+        Their variance is that of the means plus the mean of the squared sigmas. Measured on the means alone, a channel
+        that the autoencoder leaves to noise (means near 0, sigma near 1) came out many times too large, and its noise
+        drowned the loss of all others.
+
+        Args:
+            mean: of all training latents, (N, C, I, J, K).
+            sigma: of all training latents, of the same shape.
 
         Raises:
-            ModelError: a channel does not vary: the autoencoder has not learnt to use it.
+            ModelError: no channel varies by more than its noise: the autoencoder has not learnt to use any.
         """
-        per_channel = means.transpose(0, 1).flatten(1).float()
-        size, shift = torch.std_mean(per_channel, dim=1)
-        if not bool((size > 1e-6).all()):
+        means, noise = (values.transpose(0, 1).flatten(1).float() for values in (mean, sigma))
+        variance, shift = torch.var_mean(means, dim=1)
+        size = (variance + noise.square().mean(dim=1)).sqrt()
+        told = variance.sqrt() / size.clamp(min=1e-12)
+        if not bool((told > LEAST_TOLD).any()) or not bool((size > 1e-6).all()):
+            deviations, sizes = ([round(float(v), 6) for v in values] for values in (variance.sqrt(), size))
             raise ModelError(
-                f"Autoencoder: latent channels {(size <= 1e-6).nonzero().flatten().tolist()} are constant over the "
-                "training set. Train the autoencoder longer, or lower its KL weight."
+                "Autoencoder: expected latents that vary over the training set, found channels whose means vary by "
+                f"{deviations} where draws vary by {sizes}. Train the autoencoder longer, or lower its KL weight."
             )
         return cls(shift, size)
 
@@ -70,7 +84,7 @@ class Latents:
 
     Attributes:
         mean, sigma: (N, C, I, J, K) float32, of the autoencoder's posterior.
-        scale: measured on `mean`.
+        scale: measured on both.
     """
 
     mean: Tensor
@@ -80,7 +94,7 @@ class Latents:
     @classmethod
     def of(cls, mean: Tensor, sigma: Tensor) -> "Latents":
         """Latents with their scale."""
-        return cls(mean, sigma, LatentScale.of(mean))
+        return cls(mean, sigma, LatentScale.of(mean, sigma))
 
     def draw(self, indices: list[int], noise: Tensor) -> Tensor:
         """Posterior samples at unit size for the diffusion model, (B, C, I, J, K).
