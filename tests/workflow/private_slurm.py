@@ -44,6 +44,9 @@ def private_slurm(folder: Path) -> Iterator[dict[str, str]]:
         wait_until_idle(folder, environment)
         yield environment
     finally:
+        for job in ("--state=PENDING", "--state=RUNNING"):
+            subprocess.run(["scancel", job], env=environment, capture_output=True, timeout=60, check=False)
+        time.sleep(1)
         for process in reversed(started):
             process.terminate()
         for process in started:

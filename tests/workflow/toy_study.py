@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,8 +110,13 @@ def run(study: Path, out: Path, *more: str, environment: dict[str, str] | None =
     """Run a toy study to its end."""
     call = command(study, out, *(more or ("--cores", "2")))
     environment = environment or dict(os.environ)
-    done = subprocess.run(call, capture_output=True, text=True, timeout=seconds, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    try:
+        _, told = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # Snakemake and the jobs too
+        raise
+    assert process.returncode == 0, told
 
 
 def results(out: Path) -> dict[str, str]:
