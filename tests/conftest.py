@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,20 @@ import numpy as np
 import pytest
 
 from pathosynth.data.volume import Volume
+
+STARTED = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Slow tests run as far as time allows."""
+    parser.addoption("--seconds", type=float, metavar="S", help="start no test later than this; those left are skipped")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, saying so, what would start too late."""
+    seconds = item.config.getoption("--seconds")
+    if seconds is not None and time.monotonic() - STARTED > seconds:
+        pytest.skip(f"the {seconds:g} s of --seconds are over")
 
 
 @pytest.fixture(scope="session")
