@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from pathosynth.data.cases import read_cases
+from pathosynth.data.generated import Generated
+from pathosynth.data.volume import Volume
 from pathosynth.image_generators import IMAGE_GENERATORS
 from pathosynth.label_generators import LABEL_GENERATORS
 from pathosynth.runs.errors import ConfigError, ModelError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages.batch import Options, execute
-from pathosynth.stages.generate_labels import morphed_ml, plan
+from pathosynth.stages.generate_labels import decided_ml, morphed_ml, plan
 from pathosynth.stages.label_models import Labelling
 from pathosynth.stages.models import find_label_model, find_model
 from pathosynth.stages.orders import Ordering
@@ -205,6 +207,12 @@ def test_morphed_volume_counts_every_reshaped_measurement_in_ml() -> None:
     ]  # fmt: skip
     assert morphed_ml(steps) == pytest.approx(10 + 4)
     assert morphed_ml(steps[:1]) == 0
+
+
+def test_voxels_decided_otherwise_count_with_their_volume() -> None:
+    labels = Volume(np.zeros((4, 4, 4), np.uint16), np.diag([2.0, 2.0, 5.0, 1.0]))
+    steps = ({"what": "sampled"}, {"what": "decided", "changed_voxels": 30}, {"what": "decided", "changed_voxels": 20})
+    assert decided_ml(Generated(labels, {}, {}, (), steps, 1)) == pytest.approx(50 * 20 / 1000)
 
 
 def test_no_two_generators_share_a_name() -> None:

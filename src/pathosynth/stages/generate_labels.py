@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pathosynth.checks import run_checks
 from pathosynth.data import measurements
 from pathosynth.data.cases import Case
@@ -147,6 +149,7 @@ def facts(made: Made, labelling: Labelling) -> dict[str, Any]:
         "draws": len(made.refused) + 1,
         "refused": list(made.refused),
         "morphed_ml": morphed_ml(made.generated.steps),
+        "decided_ml": decided_ml(made.generated),
         "seed": made.seed,
         "guidance": labelling.sampling.guidance,
     }
@@ -174,6 +177,12 @@ def morphed_ml(steps: Sequence[Mapping[str, Any]]) -> float:
         ),
         0.0,
     )
+
+
+def decided_ml(generated: Generated) -> float:
+    """Volume of the voxels decided otherwise to meet a request, in mL, over the steps called `decided`."""
+    voxels = sum(step.get("changed_voxels", 0) for step in generated.steps if step["what"] == "decided")
+    return float(voxels * np.prod(generated.labels.spacing_mm) / 1000)
 
 
 def make_case(task: Ordered, *, ordering: Ordering, out: Path) -> Result:

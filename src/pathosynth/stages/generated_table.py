@@ -12,7 +12,7 @@ from pathosynth.runs.record import RunRecord
 TABLE = "generated.csv"
 
 _FIRST = ("case", "outcome", "seed", "guidance")
-_LAST = ("error", "beyond", "attempts", "draws", "morphed_ml", "reason")
+_LAST = ("error", "beyond", "attempts", "draws", "morphed_ml", "decided_ml", "reason")
 
 
 def write(out: Path, record: RunRecord, asked: Mapping[str, Mapping[str, float]], measured: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ def row(case: str, asked: Mapping[str, float], entry: Mapping[str, Any]) -> dict
         "reason": entry.get("message", ""),
         "error": _cell(entry.get("error")),
         "beyond": " ".join(entry.get("beyond", [])),
-        "morphed_ml": _cell(entry.get("morphed_ml")),
+        **{name: _cell(entry.get(name)) for name in ("morphed_ml", "decided_ml")},
         **{name: str(entry.get(name, "")) for name in ("seed", "attempts", "draws", "guidance")},
     }
     cells |= {f"asked_{name}": _cell(value) for name, value in asked.items()}
