@@ -65,14 +65,19 @@ class SegmenterRecord(Config):
     training: tuple[TrainingRow, ...] = ()
 
 
+def record_path(folder: Path) -> Path | None:
+    """``segmenter.json`` of a segmenter folder or of an output folder of `segment`; None where neither has one."""
+    places = [folder / FILE_NAME, folder / FOLDER / FILE_NAME]
+    return next((place for place in places if place.is_file()), None)
+
+
 def read_segmenter(folder: Path) -> SegmenterRecord:
     """The record of a segmenter folder, or of an output folder of `segment`, which holds one in ``segmenter/``.
 
     Raises:
         ModelError: there is no record, or it is damaged.
     """
-    places = [folder / FILE_NAME, folder / FOLDER / FILE_NAME]
-    path = next((place for place in places if place.is_file()), None)
+    path = record_path(folder)
     if path is None:
         raise ModelError(
             f"{folder}: expected {FILE_NAME} there or in {FOLDER}/, found neither. Give a folder `segment` wrote."

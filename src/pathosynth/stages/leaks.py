@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from pathosynth.data.cases import Case, read_cases
-from pathosynth.runs.errors import InputError, ModelError, PathosynthError
+from pathosynth.runs.errors import InputError, PathosynthError
 from pathosynth.runs.files import sha256
-from pathosynth.segmenters.record import SegmenterRecord, TrainingRow, read_segmenter
+from pathosynth.segmenters.record import SegmenterRecord, TrainingRow, read_segmenter, record_path
 from pathosynth.stages.inputs import TABLE, files_of
 from pathosynth.stages.predictions import Part, Run
 from pathosynth.stages.provenance import training_row
@@ -78,12 +78,10 @@ def check_leaks(runs: Sequence[Run], reference: Sequence[Case]) -> dict[Path, Or
 
 def _traced(part: Part, judged: Sequence[Case]) -> tuple[Origin, list[str]]:
     """What is known of one folder, and its leaks in words."""
-    try:
-        record = read_segmenter(part.folder if part.folder.is_dir() else part.folder.parent)
-    except ModelError as error:
-        if "neither" not in str(error):
-            raise
+    folder = part.folder if part.folder.is_dir() else part.folder.parent
+    if record_path(folder) is None:
         return Origin(None, unknown=("it has no segmenter.json, so nothing is known of its training",)), []
+    record = read_segmenter(folder)
     if not record.trained_here:
         return Origin(record, unknown=(f"predictions by '{record.kind}' made elsewhere: training data unknown",)), []
     if not record.training:
