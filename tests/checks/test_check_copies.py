@@ -282,4 +282,4 @@ def test_planted_among_many_phantoms(rng: np.random.Generator) -> None:
     assert np.mean([not judged(elastic(coarse(case), rng, 0.5), eight).passed for case in trained[:8]]) >= 0.9
     assert all(judged(elastic(coarse(case), rng, 0.5), eight).passed for case in trained[8:])
     false_alarms = sum(not judged(phantom(seed), reference).passed for seed in range(1000, 1200))
-    assert false_alarms <= 2
+    assert false_alarms <= 4  # of 200 at a rate of 1 %: 4 or fewer with probability 0.95
