@@ -214,7 +214,7 @@ def test_interrupt_with_workers_ends_soon_with_one_line(fine_file: Path, tmp_pat
     assert run.stderr is not None
     lines = [run.stderr.readline() for _ in range(3)]
     os.killpg(run.pid, signal.SIGINT)
-    lines += run.communicate(timeout=60)[1].splitlines()
+    lines += run.communicate(timeout=240)[1].splitlines()
     assert run.returncode == 130
     assert "Interrupted" in lines[-1]
     assert "Traceback" not in "".join(lines)
