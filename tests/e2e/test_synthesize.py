@@ -207,7 +207,9 @@ def test_workers_leave_when_the_run_is_killed(fine_file: Path, tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 def test_interrupt_with_workers_ends_soon_with_one_line(fine_file: Path, tmp_path: Path) -> None:
-    program = "from pathosynth.cli import main; main()"
+    # A shell that starts the tests in the background lets them ignore the signal.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "from pathosynth.cli import main; main()"
     call = ["synthesize", fine_file, "-o", tmp_path / "out", *QUICK, "--per-case", "30", "--jobs", "2"]
     command = [sys.executable, "-c", program, *map(str, call)]
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
