@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from pathosynth.data.cases import Case
 from pathosynth.runs.errors import ConfigError, PathosynthError, unexpected
 from pathosynth.runs.record import Outcome, RunRecord
 from pathosynth.stages.plugins import use_plugins
@@ -29,6 +30,23 @@ class Task(Protocol):
 
     @property
     def source(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class OneCase:
+    """A task that is one case of the input and keeps its name."""
+
+    row: Case
+
+    @property
+    def case(self) -> str:
+        """Name of the case."""
+        return self.row.case
+
+    @property
+    def source(self) -> str:
+        """The case itself."""
+        return self.row.case
 
 
 @dataclass(frozen=True)

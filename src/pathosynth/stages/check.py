@@ -16,7 +16,7 @@ from pathosynth.data.volume import Volume
 from pathosynth.runs.errors import ConfigError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
-from pathosynth.stages.batch import Options, Plan, Result
+from pathosynth.stages.batch import OneCase, Options, Plan, Result
 from pathosynth.stages.models import find_model
 
 BYTES_PER_VOXEL = 40
@@ -47,21 +47,10 @@ class Checking:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(OneCase):
     """One case to be judged, and the case it was made from where that is known."""
 
-    row: Case
     parent: Case | None = None
-
-    @property
-    def case(self) -> str:
-        """Name of the case."""
-        return self.row.case
-
-    @property
-    def source(self) -> str:
-        """The case itself."""
-        return self.row.case
 
 
 def plan(cases: Sequence[Case], parents: Sequence[Case], names: Sequence[str], model: str, options: Options) -> Plan:

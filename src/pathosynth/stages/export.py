@@ -3,7 +3,6 @@
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pathosynth.data.cases import CONTRASTS, Case, check_cases
@@ -11,29 +10,12 @@ from pathosynth.formats import nnunet
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
-from pathosynth.stages.batch import Options, Plan, Result
+from pathosynth.stages.batch import OneCase, Options, Plan, Result
 
 BYTES_PER_VOXEL = 24
 """A stored volume, its float32 copy, the labels and their dense numbers, per voxel and contrast."""
 
 SPLITS = "splits_final.json"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """One case to be written in the other layout."""
-
-    row: Case
-
-    @property
-    def case(self) -> str:
-        """Name of the case; it keeps it."""
-        return self.row.case
-
-    @property
-    def source(self) -> str:
-        """Name of the case."""
-        return self.row.case
 
 
 def plan(cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: Options) -> Plan:
@@ -64,7 +46,7 @@ def plan(cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: O
         command="export",
         config={"format": "nnunet", "scheme": scheme.name, "contrasts": channels, "folds": folds},
         inputs=inputs.files_of(cases),
-        tasks=[Exported(case) for case in cases],
+        tasks=[OneCase(case) for case in cases],
         work=functools.partial(export_case, contrasts=channels, out=options.out),
         finish=functools.partial(_finish, cases=tuple(cases), contrasts=channels, folds=folds),
         memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL * len(channels)),
@@ -72,7 +54,7 @@ def plan(cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: O
     )
 
 
-def export_case(task: Exported, *, contrasts: Sequence[str], out: Path) -> Result:
+def export_case(task: OneCase, *, contrasts: Sequence[str], out: Path) -> Result:
     """Read and write one case."""
     root = out.absolute()
     files = nnunet.write_case(root, task.row, contrasts)

@@ -3,7 +3,6 @@
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from pathosynth.runs.config import Config
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
-from pathosynth.stages.batch import Options, Plan, Result, execute
+from pathosynth.stages.batch import OneCase, Options, Plan, Result, execute
 
 BYTES_PER_VOXEL = 60
 """Peak per voxel of the original volume, measured on 0.8 mm fetal volumes."""
@@ -42,23 +41,6 @@ class Preparation(Config):
     """Scheme the labels are remapped to, by the explicit table of their own scheme; empty keeps them."""
 
 
-@dataclass(frozen=True)
-class Item:
-    """One case to be prepared."""
-
-    row: Case
-
-    @property
-    def case(self) -> str:
-        """Name of the case; it keeps it."""
-        return self.row.case
-
-    @property
-    def source(self) -> str:
-        """Name of the case."""
-        return self.row.case
-
-
 def plan(cases: Sequence[Case], settings: Preparation, options: Options) -> Plan:
     """Every case becomes one task.
 
@@ -76,7 +58,7 @@ def plan(cases: Sequence[Case], settings: Preparation, options: Options) -> Plan
         command="prepare",
         config=settings.model_dump(mode="json"),
         inputs=inputs.files_of(cases),
-        tasks=[Item(case) for case in cases],
+        tasks=[OneCase(case) for case in cases],
         work=functools.partial(prepare_case, settings=settings, out=options.out),
         finish=functools.partial(_finish, order=[case.case for case in cases]),
         memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL),
@@ -111,7 +93,7 @@ def prepare(
     return execute(plan(cases, settings, options), options)
 
 
-def prepare_case(item: Item, *, settings: Preparation, out: Path) -> Result:
+def prepare_case(item: OneCase, *, settings: Preparation, out: Path) -> Result:
     """Read, bring to the canonical grid and write one case."""
     case, own = item.row, load_scheme(item.row.scheme)
     if case.labels is None:

@@ -22,7 +22,7 @@ from pathosynth.segmenters import SEGMENTERS
 from pathosynth.segmenters.job import Machine, Notice, Prediction
 from pathosynth.segmenters.record import FILE_NAME, FOLDER, SegmenterRecord, read_segmenter, write_segmenter
 from pathosynth.stages import inputs, outputs
-from pathosynth.stages.batch import Options, Plan, Result
+from pathosynth.stages.batch import OneCase, Options, Plan, Result
 from pathosynth.stages.segment_training import Tables
 
 WORK = ".predicting"
@@ -127,23 +127,6 @@ class Segmentation:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Predicted:
-    """One case to be segmented."""
-
-    row: Case
-
-    @property
-    def case(self) -> str:
-        """Name of the case; it keeps it."""
-        return self.row.case
-
-    @property
-    def source(self) -> str:
-        """Name of the case."""
-        return self.row.case
-
-
 def read_test(path: Path, scheme: str) -> list[Case]:
     """Cases to be segmented, with or without labels.
 
@@ -180,7 +163,7 @@ def plan(cases: Sequence[Case], segmentation: Segmentation, options: Options, wa
         command="segment",
         config=segmentation.described(),
         inputs=inputs.files_of([*(tables.cases if tables else ()), *images]),
-        tasks=[Predicted(case) for case in cases],
+        tasks=[OneCase(case) for case in cases],
         work=functools.partial(collect, segmentation=segmentation, out=options.out),
         finish=functools.partial(_finish, order=[case.case for case in cases]),
         memory_gib=MEMORY_GIB,
@@ -191,7 +174,7 @@ def plan(cases: Sequence[Case], segmentation: Segmentation, options: Options, wa
     )
 
 
-def collect(task: Predicted, *, segmentation: Segmentation, out: Path) -> Result:
+def collect(task: OneCase, *, segmentation: Segmentation, out: Path) -> Result:
     """Bring one prediction onto the case's own grid and write it."""
     case, scheme = task.row, load_scheme(segmentation.scheme)
     grid = _grid_of(case, segmentation.contrast)
@@ -204,7 +187,7 @@ def collect(task: Predicted, *, segmentation: Segmentation, out: Path) -> Result
 
 
 def _prepare(
-    waiting: Sequence[Predicted], *, segmentation: Segmentation, options: Options, machine: Machine, watch: Watch
+    waiting: Sequence[OneCase], *, segmentation: Segmentation, options: Options, machine: Machine, watch: Watch
 ) -> None:
     """Train to the end, write the segmenter's record, predict what waits."""
     kept = options.out / FOLDER
@@ -221,7 +204,7 @@ def _prepare(
         _predict(waiting, segmentation, segmentation.asked(options.out), machine)
 
 
-def _predict(waiting: Sequence[Predicted], segmentation: Segmentation, asked: Prediction, machine: Machine) -> None:
+def _predict(waiting: Sequence[OneCase], segmentation: Segmentation, asked: Prediction, machine: Machine) -> None:
     """Predict all that wait in one go; an image that cannot be read is left to `collect`, which says why."""
     module, written = SEGMENTERS[segmentation.kind], 0
     for task in waiting:
