@@ -58,6 +58,19 @@ def planned(text: str, folder: Path) -> list[Job]:
     return plan_jobs(study, base, folder)
 
 
+def test_an_arm_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    text = MINIMAL.replace('both = ["real", "seen"]', 'both = ["real", "seen"]\nceiling = { folds = 2, seeds = [7] }')
+    jobs = planned(text, tmp_path)
+    trained = [job.name for job in jobs if job.name.startswith("arm.ceiling")]
+    assert trained == ["arm.ceiling.seed-7-fold-1", "arm.ceiling.seed-7-fold-2"]
+    evaluation = next(job for job in jobs if job.name == "evaluation")
+    assert [word for word in evaluation.command if word.startswith(("real=", "ceiling="))] == [
+        "real=arms/real/seed-1",
+        "real=arms/real/seed-2",
+        "ceiling=arms/ceiling/seed-7-fold-1,arms/ceiling/seed-7-fold-2",
+    ]
+
+
 @pytest.mark.parametrize("name", study_names())
 def test_no_job_reads_what_it_does_not_wait_for(name: str, data: Path) -> None:
     study, base = load_study(name)

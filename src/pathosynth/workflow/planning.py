@@ -127,8 +127,8 @@ def _arm_jobs(jobs: Jobs, test: Made) -> None:
     study, asked = jobs.study, jobs.study.evaluation
     predicted: list[str] = []
     trained: list[str] = []
-    for name in study.arms:
-        for seed in study.segmenter.seeds:
+    for name, arm in study.arms.items():
+        for seed in arm.seeds or study.segmenter.seeds:
             made = list(_training_jobs(jobs, name, seed, test))
             predicted += ["--predicted", f"{name}={','.join(one.folder for one in made)}"]
             trained += [one.job for one in made]

@@ -78,6 +78,8 @@ class Arm(Config):
     """Learn from the test cases too, by cross-validation over people in this many folds: a ceiling, no contender."""
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Settings of the segmenter that differ in this arm."""
+    seeds: list[int] = pydantic.Field(default_factory=list)
+    """Seeds of this arm, e.g. fewer for a costly ceiling; empty for those of the segmenter."""
 
     @pydantic.model_validator(mode="before")
     @classmethod
