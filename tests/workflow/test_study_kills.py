@@ -56,6 +56,26 @@ def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float]) -> None
 
 
 @pytest.mark.slow
+def test_a_request_to_stop_ends_a_study_that_runs_in_the_background(whole: tuple[Path, Path, float]) -> None:
+    study, undisturbed, seconds = whole
+    out = undisturbed.with_name("stopped")
+    process = subprocess.Popen(
+        toy_study.command(study, out, "--cores", "1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does with `command &`
+    )  # fmt: skip
+    clock = time.monotonic()
+    while not any('"running"' in path.read_text() for path in (out / "jobs").glob("grown*.json")):
+        assert time.monotonic() - clock < 10 * seconds + 60, "no job was begun"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=5 * seconds + 60) == 130
+    assert not (out / "evaluation").exists()
+    states = {path.name: path.read_text() for path in (out / "jobs").glob("*.json")}
+    assert sum('"stopped"' in text or '"running"' in text for text in states.values()) <= 1
+    assert not any(name.startswith("rendered") for name in states), "jobs were begun after the request"
+
+
+@pytest.mark.slow
 def test_number_of_parts_does_not_change_the_results(
     whole: tuple[Path, Path, float], small_brain: Heads, tmp_path: Path
 ) -> None:

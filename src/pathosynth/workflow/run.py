@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
@@ -170,14 +170,14 @@ def _snakemake(out: Path, plan: Plan, executor: Executor, notice: Notice, lock: 
         "--retries", str(plan.study.get("retries", 0)), *executor.words(),
     ]  # fmt: skip
     seen = {job.name: plans.read_state(out, job.name) for job in plan.jobs}
-    with log.open("a", encoding="utf-8") as stream:
+    with log.open("a", encoding="utf-8") as stream, _stopping() as stop:
         process = subprocess.Popen(  # noqa: S603, our own command line
             call, cwd=out, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, pass_fds=(lock,)
         )
-        with _stopping(process):
-            while process.poll() is None:
-                time.sleep(POLL_SECONDS)
-                _tell(out, plan, seen, notice)
+        while process.poll() is None:
+            time.sleep(POLL_SECONDS)
+            stop(process)
+            _tell(out, plan, seen, notice)
     _tell(out, plan, seen, notice)
     return process.returncode
 
@@ -202,23 +202,34 @@ def _done(plan: Plan, seen: Mapping[str, State | None]) -> int:
 
 
 @contextmanager
-def _stopping(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Hand a request to stop on to Snakemake and the jobs it started here, which save what they have."""
-    asked: list[int] = []
+def _stopping() -> Iterator[Callable[["subprocess.Popen[bytes]"], None]]:
+    """Hand a request to stop on to Snakemake and the jobs it started here, which save what they have.
 
-    def stop(number: int, frame: object) -> None:
+    Yields what does that, to be called again and again. Snakemake has to be started inside: what a background shell
+    ignores, its children ignore too, unless the signals have a handler by then.
+
+    Raises:
+        KeyboardInterrupt: at the end, where stopping was asked for.
+    """
+    asked: list[int] = []
+    handed: list[int] = []
+
+    def hand_on(process: "subprocess.Popen[bytes]") -> None:
         import psutil  # comes with Snakemake
 
-        asked.append(number)
-        children = psutil.Process(process.pid).children(recursive=True)  # type: ignore[no-untyped-call]
-        for child in children:
-            if "study" in child.cmdline():
-                child.send_signal(signal.SIGTERM)
+        if len(handed) == len(asked):
+            return
+        handed[:] = asked
+        for child in psutil.Process(process.pid).children(recursive=True):  # type: ignore[no-untyped-call]
+            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                if "study" in child.cmdline():
+                    child.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    stops = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in stops}
     try:
-        yield
+        yield hand_on
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
