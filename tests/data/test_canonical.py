@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pathosynth.data.canonical import Canonical, from_canonical, plan_grid, to_canonical
-from pathosynth.data.intensity import robust_scale, undo_scale
+from pathosynth.data.intensity import background_value, robust_scale, undo_scale, with_empty_background
 from pathosynth.data.volume import Volume
 from pathosynth.runs.errors import InputError
 
@@ -97,7 +97,7 @@ def test_one_scale_per_volume_from_percentiles_of_the_brain(rng: np.random.Gener
     # Normal distribution: the 0.5th percentile lies 2.5758 standard deviations below the mean.
     assert (low, high) == pytest.approx((500 - 257.58, 500 + 257.58), abs=15)
     assert np.percentile(scaled[mask], (0.5, 99.5)) == pytest.approx((0, 1), abs=1e-6)
-    np.testing.assert_allclose(undo_scale(scaled, low, high), image, rtol=1e-5)
+    np.testing.assert_allclose(undo_scale(scaled, low, high, background_value(image)), image, rtol=1e-5)
     slices = scaled[mask].reshape(20, 400).mean(axis=1), image[mask].reshape(20, 400).mean(axis=1)
     np.testing.assert_allclose(np.corrcoef(*slices)[0, 1], 1, atol=1e-5)  # no slice got a scale of its own
 
@@ -113,3 +113,28 @@ def test_scaling_refuses_what_has_no_contrast(rng: np.random.Generator) -> None:
 def test_scaling_does_not_depend_on_the_units_of_the_image(rng: np.random.Generator) -> None:
     image, mask = rng.gamma(2, 80, (12, 12, 12)), np.ones((12, 12, 12), dtype=bool)
     np.testing.assert_allclose(robust_scale(image, mask)[0], robust_scale(7 * image - 300, mask)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("outside", [0, -1000, 37])
+def test_a_constant_background_becomes_zero_and_comes_back(rng: np.random.Generator, outside: int) -> None:
+    head = np.zeros((14, 12, 13), dtype=bool)
+    head[3:-3, 2:-2, 3:-3] = True
+    image = np.where(head, rng.integers(100, 900, head.shape), outside).astype(np.int16)
+    scaled, low, high = robust_scale(image, head)
+    assert (scaled[~head] == 0).all()
+    np.testing.assert_allclose(np.percentile(scaled[head], [0.5, 99.5]), [0, 1], atol=1e-6)
+    assert background_value(image) == outside
+    back = undo_scale(scaled, low, high, background_value(image))
+    np.testing.assert_allclose(back, image, atol=1e-3)
+    emptied = with_empty_background(image)
+    assert emptied.dtype == image.dtype
+    np.testing.assert_array_equal(emptied, np.where(head, image, 0))
+
+
+def test_noise_around_a_head_is_no_constant_background(rng: np.random.Generator) -> None:
+    image = rng.integers(0, 40, (9, 9, 9)).astype(np.int16)
+    assert background_value(image) is None
+    assert with_empty_background(image) is image
+    half = np.zeros((4, 4, 4), dtype=np.int16)
+    half[2:] = rng.permutation(32).reshape(2, 4, 4) + 1  # half of the faces' voxels are noise
+    assert background_value(half) == 0

@@ -14,6 +14,7 @@ import pydantic
 
 from pathosynth.data.cases import CONTRASTS, Case, build_case, check_cases
 from pathosynth.data.grid import to_ras
+from pathosynth.data.intensity import with_empty_background
 from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels, write_image, write_labels
 from pathosynth.data.volume import Volume
@@ -91,8 +92,8 @@ def write_case(root: Path, case: Case, contrasts: Sequence[str], *, canonical: b
         root: folder of the data set.
         case: with labels and every contrast on one grid.
         contrasts: channels in order.
-        canonical: whether arrays run to right, anterior and superior; nnU-Net looks at arrays alone, so that cases of
-            different orientation look different to it.
+        canonical: whether arrays run to right, anterior and superior, and a constant background is 0; nnU-Net looks at
+            arrays alone, so that cases of different orientation look different to it, and normalises what is not 0.
 
     Raises:
         InputError: a file or a contrast is missing, or the grids differ.
@@ -109,7 +110,7 @@ def write_case(root: Path, case: Case, contrasts: Sequence[str], *, canonical: b
     for contrast, image in zip(contrasts, images, strict=True):
         check_same_grid(labels, image, f"case '{case.case}', labels and {contrast}")
     if canonical:
-        labels, images = to_ras(labels), [to_ras(image) for image in images]
+        labels, images = to_ras(labels), [canonical_image(image) for image in images]
     image_folder, label_folder = _FOLDERS["test" if case.split == "test" else "train"]
     files = [root / image_folder / f"{case.case}_{number:04d}.nii.gz" for number in range(len(contrasts))]
     for path, image in zip(files, images, strict=True):
@@ -117,6 +118,12 @@ def write_case(root: Path, case: Case, contrasts: Sequence[str], *, canonical: b
     label_map = root / label_folder / f"{case.case}.nii.gz"
     write_labels(label_map, labels.with_array(scheme.indices(labels.array)))
     return [*files, label_map]
+
+
+def canonical_image(image: Volume) -> Volume:
+    """An image as nnU-Net's networks see it in training and in use: in RAS orientation, a constant background at 0."""
+    image = to_ras(image)
+    return image.with_array(with_empty_background(image.array))
 
 
 def write_tables(root: Path, cases: Sequence[Case], contrasts: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import pydantic
 
 from pathosynth.data.canonical import Canonical, from_canonical, plan_grid, to_canonical
 from pathosynth.data.cases import Case
-from pathosynth.data.intensity import robust_scale, undo_scale
+from pathosynth.data.intensity import background_value, robust_scale, undo_scale
 from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels, write_image, write_labels
 from pathosynth.data.volume import Volume
@@ -161,8 +161,9 @@ def restore(case: Case, out: Path) -> Case:
     images = {}
     for contrast, path in case.images.items():
         low, high = _sidecar(path, "IntensityRange")
+        background = _sidecar(path, "Background")
         scaled = read_image(path)
-        image = scaled.with_array(undo_scale(scaled.array, float(low), float(high)))
+        image = scaled.with_array(undo_scale(scaled.array, float(low), float(high), background))
         images[contrast] = out.absolute() / f"{case.case}_{contrast}.nii.gz"
         write_image(images[contrast], from_canonical(image, grid, labels=False))
     return case.model_copy(update={"labels": labels, "images": images})
@@ -173,7 +174,8 @@ def _scaled(image: Volume, labels: Volume, grid: Canonical) -> tuple[Volume, dic
     inside = labels.array > 0
     scaled, low, high = robust_scale(image.array, inside)
     moved = to_canonical(image.with_array(scaled), grid, labels=False)
-    return moved, {"SkullStripped": bids.skull_stripped(image, labels), "IntensityRange": [low, high]}
+    facts = {"IntensityRange": [low, high], "Background": background_value(image.array)}
+    return moved, {"SkullStripped": bids.skull_stripped(image, labels), **facts}
 
 
 def _sidecar(volume: Path, key: str) -> Any:

@@ -15,6 +15,7 @@ from pathosynth.data.labels import load_scheme
 from pathosynth.data.nifti import read_image, read_labels, write_image
 from pathosynth.data.volume import Volume
 from pathosynth.formats import bids
+from pathosynth.formats.nnunet import canonical_image
 from pathosynth.runs.config import build_config, parse_settings
 from pathosynth.runs.errors import ConfigError, InputError, PathosynthError
 from pathosynth.runs.record import RunRecord
@@ -209,7 +210,7 @@ def _predict(waiting: Sequence[OneCase], segmentation: Segmentation, asked: Pred
     module, written = SEGMENTERS[segmentation.kind], 0
     for task in waiting:
         with suppress(PathosynthError):
-            image = to_ras(_grid_of(task.row, segmentation.contrast))
+            image = canonical_image(_grid_of(task.row, segmentation.contrast))
             write_image(module.image_path(asked.work, task.case), image)
             written += 1
     if written:
