@@ -15,7 +15,7 @@ from pathosynth.data.cases import Case, read_cases, write_cases
 from pathosynth.data.nifti import write_image, write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.segmenters.job import Machine
-from pathosynth.segmenters.nnunet import config_from_plan, train
+from pathosynth.segmenters.nnunet import config_from_plan, prepare, train
 from pathosynth.segmenters.nnunet.places import Places
 from pathosynth.segmenters.record import read_segmenter
 from pathosynth.stages.segment_training import Tables
@@ -95,9 +95,11 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path: Path, t
             raise Killed
 
     config_epochs = range(config.epochs)
-    train(data, config, whole, seed=1, machine=Machine(), notice=notice)
+    prepare(data, config, tmp_path / "ready", machine=Machine())  # of no seed
+    train(data, config, whole, seed=1, machine=Machine(), notice=notice, prepared=tmp_path / "ready")
     shutil.copytree(whole, killed)
     shutil.rmtree(Places(killed).model)
+    shutil.rmtree(Places(killed).preprocessed)  # made anew, by the training itself
     with pytest.raises(Killed):
         train(data, config, killed, seed=1, machine=Machine(), notice=notice)
     assert (Places(killed).model / "fold_all" / "checkpoint_latest.pth").is_file()

@@ -14,7 +14,7 @@ from pathosynth.workflow.planning import plan_jobs
 from pathosynth.workflow.steps import settings_words
 from pathosynth.workflow.study import load_study, study_names
 
-READING = ("-i", "--train", "--parents", "--model", "--predicted")
+READING = ("-i", "--train", "--parents", "--model", "--predicted", "--prepared")
 
 MINIMAL = """
 [data]
@@ -62,7 +62,10 @@ def test_an_arm_may_have_seeds_of_its_own(tmp_path: Path) -> None:
     text = MINIMAL.replace('both = ["real", "seen"]', 'both = ["real", "seen"]\nceiling = { folds = 2, seeds = [7] }')
     jobs = planned(text, tmp_path)
     trained = [job.name for job in jobs if job.name.startswith("arm.ceiling")]
-    assert trained == ["arm.ceiling.seed-7-fold-1", "arm.ceiling.seed-7-fold-2"]
+    assert [name for name in trained if "data" not in name] == [
+        "arm.ceiling.seed-7-fold-1",
+        "arm.ceiling.seed-7-fold-2",
+    ]
     evaluation = next(job for job in jobs if job.name == "evaluation")
     assert [word for word in evaluation.command if word.startswith(("real=", "ceiling="))] == [
         "real=arms/real/seed-1",
@@ -107,8 +110,11 @@ def test_every_arm_is_trained_with_every_seed_on_its_tables(tmp_path: Path) -> N
     both = " ".join(jobs["arm.both.seed-2"].command)
     assert "--train data/train/all --train ingredients/seen/2-check/all" in both
     assert "--seed 2" in both
+    assert "--prepared arms/both/data" in both
+    assert jobs["arm.both.data"].command[:2] == ("segment", "--train")
+    assert "--seed" not in jobs["arm.both.data"].command, "what is prepared serves every seed"
     assert [name for name in jobs if name.startswith("arm.")] == [
-        f"arm.{arm}.seed-{seed}" for arm in ("real", "both") for seed in (1, 2)
+        f"arm.{arm}.{one}" for arm in ("real", "both") for one in ("data", "seed-1", "seed-2")
     ]
     carried = jobs["seen.1-generate-images.1of1"]
     assert "--parents data/train/all" in " ".join(carried.command), "what is carried comes from the healthy parents"

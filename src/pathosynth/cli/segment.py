@@ -38,6 +38,13 @@ def segment(
         str, typer.Option("--contrast", help="Image to learn from, e.g. T2w; by default the one all cases have.")
     ] = "",
     scheme: o.Scheme = "",
+    only_prepare: Annotated[
+        bool, typer.Option("--only-prepare", help="Make the training data ready and stop, for trainings of many seeds.")
+    ] = False,
+    prepared: Annotated[
+        Path | None,
+        typer.Option("--prepared", metavar="FOLDER", help="Take what --only-prepare made of the same --train there."),
+    ] = None,
 ) -> None:
     """Train a segmenter on cases and predict the labels of others, each on its own grid."""
     from pathosynth.runs.errors import ConfigError
@@ -46,11 +53,16 @@ def segment(
 
     if train and model:
         raise ConfigError("--train and --model: expected one of them. A segmenter trained before learns no more.")
+    if (only_prepare or prepared) and (not train or (only_prepare and (prepared or source))):
+        raise ConfigError(
+            "--only-prepare and --prepared: expected --train CASES, one of the two, and no -i to prepare."
+        )
     if source is None and not train:
         raise ConfigError("expected -i CASES to segment, or --train CASES to learn from; found neither.")
     if train:
         tables = Tables.read(train, scheme, contrast)
         chosen = segment.Segmentation.trained(segmenter, plan, settings, tables, common.output)
+        chosen = chosen.only_prepared() if only_prepare else chosen.after(prepared) if prepared else chosen
     elif model:
         chosen = segment.Segmentation.stored(model, settings)
     else:

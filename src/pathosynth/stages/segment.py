@@ -4,7 +4,7 @@ import functools
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class Segmentation:
         folder: the segmenter folder; None where there is none.
         tables: what it is trained on; None where it is not trained here.
         record: of a segmenter trained before.
+        prepared: segmenter folder with training data made ready by an earlier call; None where there is none.
+        only_prepare: stop when the training data are ready.
     """
 
     kind: str
@@ -57,6 +59,8 @@ class Segmentation:
     folder: Path | None = None
     tables: Tables | None = None
     record: SegmenterRecord | None = None
+    prepared: Path | None = None
+    only_prepare: bool = False
 
     @classmethod
     def trained(cls, kind: str, plan: str, settings: Sequence[str], tables: Tables, out: Path) -> "Segmentation":
@@ -72,6 +76,34 @@ class Segmentation:
             )
         config = module.config_from_plan(plan, parse_settings(list(settings)))
         return cls(kind, config, tables.cases[0].scheme, tables.contrast, out / FOLDER, tables)
+
+    def after(self, prepared: Path) -> "Segmentation":
+        """The same with training data that an earlier call made ready in `prepared`.
+
+        Raises:
+            ModelError: there are none.
+            ConfigError: they are of other cases or settings.
+        """
+        found, own = read_segmenter(prepared), self.recorded(0)
+        if (found.kind, found.scheme, found.contrast, found.training) != (
+            own.kind, own.scheme, own.contrast, own.training
+        ) or found.config != own.config:  # fmt: skip
+            raise ConfigError(
+                f"--prepared {prepared}: its training data are of other cases or settings than those given now. "
+                "Prepare them again, or leave the option out."
+            )
+        folder = prepared if (prepared / FILE_NAME).is_file() else prepared / FOLDER
+        return replace(self, prepared=folder.absolute())
+
+    def only_prepared(self) -> "Segmentation":
+        """The same, but nothing is trained after its data are ready.
+
+        Raises:
+            ConfigError: it has nothing to prepare.
+        """
+        if not hasattr(SEGMENTERS[self.kind], "prepare"):
+            raise ConfigError(f"--only-prepare: segmenter '{self.kind}' has nothing to prepare. Leave the option out.")
+        return replace(self, only_prepare=True)
 
     @classmethod
     def stored(cls, folder: Path, settings: Sequence[str]) -> "Segmentation":
@@ -112,7 +144,7 @@ class Segmentation:
             "segmenter": FOLDER if self.tables or self.folder is None else str(self.folder),
             "kind": self.kind, "settings": settings, "scheme": self.scheme, "contrast": self.contrast,
             "training_tables": [str(path) for path in sources],
-            "training_cases": len(self.tables.cases) if self.tables else None,
+            "training_cases": len(self.tables.cases) if self.tables else None, "only_prepare": self.only_prepare,
         }  # fmt: skip
 
     def asked(self, out: Path) -> Prediction:
@@ -196,10 +228,13 @@ def _prepare(
         if options.overwrite:
             shutil.rmtree(kept, ignore_errors=True)
         data = segmentation.tables.data(segmentation.described()["settings"], options.seed)
-        with watch() as notice:
-            SEGMENTERS[segmentation.kind].train(
-                data, segmentation.config, kept, seed=options.seed, machine=machine, notice=notice
-            )
+        module, config = SEGMENTERS[segmentation.kind], segmentation.config
+        if segmentation.only_prepare:
+            module.prepare(data, config, kept, machine=machine)
+        else:
+            ready = {} if segmentation.prepared is None else {"prepared": segmentation.prepared}
+            with watch() as notice:
+                module.train(data, config, kept, seed=options.seed, machine=machine, notice=notice, **ready)
     write_segmenter(kept, segmentation.recorded(options.seed))
     if segmentation.folder is not None and waiting:
         _predict(waiting, segmentation, segmentation.asked(options.out), machine)

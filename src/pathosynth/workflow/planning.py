@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from pathosynth.runs.errors import ConfigError
+from pathosynth.segmenters import SEGMENTERS
 from pathosynth.workflow.jobs import Job, Jobs, Made, inputs_words
 from pathosynth.workflow.steps import Check, GenerateImages, GenerateLabels, Step, settings_words
 from pathosynth.workflow.study import REAL, Study
@@ -146,15 +147,21 @@ def _training_jobs(jobs: Jobs, name: str, seed: int, test: Made) -> Iterator[Mad
     arm, segmenter = jobs.study.arms[name], jobs.study.segmenter
     plan = ["--segmenter", segmenter.kind, *(["--plan", segmenter.plan] if segmenter.plan else [])]
     plan += [*settings_words(segmenter.settings | arm.settings), "--contrast", jobs.study.data.contrast]
-    plan += ["--seed", str(seed), *_device(jobs.study)]
+    plan += _device(jobs.study)
     for fold in range(1, (arm.folds or 1) + 1):
         tables, tested, suffix = [jobs.sets[one] for one in arm.train], test, ""
         if arm.folds:
             learnt, tested = _fold_jobs(jobs, f"{fold}of{arm.folds}", test)
             tables, suffix = [*tables, learnt], f"-fold-{fold}"
+        words = [*(word for table in tables for word in ("--train", table.folder)), *plan]
+        needs = [table.job for table in tables]
+        if hasattr(SEGMENTERS.get(segmenter.kind), "prepare"):
+            ready = Made(f"arm.{name}.data{suffix}", f"arms/{name}/data{suffix}")
+            jobs.add(ready.job, "segment", ready.folder, [*words, "--only-prepare"], needs)
+            words, needs = [*words, "--prepared", ready.folder], [ready.job, *needs]
         made = Made(f"arm.{name}.seed-{seed}{suffix}", f"arms/{name}/seed-{seed}{suffix}")
-        words = ["-i", tested.folder, *(word for table in tables for word in ("--train", table.folder)), *plan]
-        jobs.add(made.job, "segment", made.folder, words, [tested.job, *(table.job for table in tables)])
+        words = ["-i", tested.folder, *words, "--seed", str(seed)]
+        jobs.add(made.job, "segment", made.folder, words, [tested.job, *needs])
         yield made
 
 

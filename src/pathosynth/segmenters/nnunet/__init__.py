@@ -2,6 +2,6 @@
 
 from pathosynth.segmenters.nnunet.config import Config, config_from_plan, plans
 from pathosynth.segmenters.nnunet.predict import image_path, labels_of, predict
-from pathosynth.segmenters.nnunet.train import train
+from pathosynth.segmenters.nnunet.train import prepare, train
 
-__all__ = ["Config", "config_from_plan", "image_path", "labels_of", "plans", "predict", "train"]
+__all__ = ["Config", "config_from_plan", "image_path", "labels_of", "plans", "predict", "prepare", "train"]
