@@ -104,6 +104,30 @@ def test_predictions_come_back_in_the_schemes_values_on_each_cases_own_grid(
     assert not (tmp_path / "out" / segment.WORK).exists()
 
 
+def test_prepared_data_serve_a_training_on_the_same_cases_alone(
+    tmp_path: Path, tested: Path, perfect: Perfect, small_brain: Brain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(nnunet, "prepare", lambda data, config, folder, machine: asked.append(folder))
+    sets = ("epochs=3",)
+    tables = Tables.read([tested], "", "T2w")
+    chosen = segment.Segmentation.trained("nnunet", "small", sets, tables, tmp_path / "ready").only_prepared()
+    options = Options(out=tmp_path / "ready")
+    execute(segment.plan([], chosen, options, unwatched), options)
+    assert asked == [tmp_path / "ready/segmenter"]
+    assert not perfect.trained, "trained although only asked to prepare"
+
+    again = segment.Segmentation.trained("nnunet", "small", sets, tables, tmp_path / "out").after(tmp_path / "ready")
+    assert again.prepared == tmp_path / "ready/segmenter"
+    other = Tables.read([make_table(tmp_path / "other", {"one": small_brain()})], "", "T2w")
+    for wrong in (
+        segment.Segmentation.trained("nnunet", "small", sets, other, tmp_path / "out"),
+        segment.Segmentation.trained("nnunet", "small", ("epochs=4",), tables, tmp_path / "out"),
+    ):
+        with pytest.raises(ConfigError, match="of other cases or settings"):
+            wrong.after(tmp_path / "ready")
+
+
 def test_a_case_without_a_prediction_fails_by_name_and_is_tried_again(
     tmp_path: Path, tested: Path, perfect: Perfect
 ) -> None:

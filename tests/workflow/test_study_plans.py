@@ -181,7 +181,7 @@ def test_mistakes_are_named(old: str, new: str, named: str, tmp_path: Path) -> N
         ("fetal-mixed", "fetal-mixd", "job sick.1-morph.1of3"),
         ('model = "carried"', 'model = "caried"', "job seen.1-generate-images.1of1"),
         ('{ stage = "check" }', '{ stage = "check", checks = ["geometri"] }', "job seen.2-check.1of1"),
-        ("seeds = [1, 2]", "settings = { epoch = 3 }", "job arm.real.seed-0"),
+        ("seeds = [1, 2]", "settings = { epoch = 3 }", "job arm.real.data"),
     ],
 )
 def test_a_command_that_would_fail_is_found_before_anything_runs(
