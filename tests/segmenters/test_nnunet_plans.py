@@ -81,6 +81,7 @@ def test_labels_with_sides_are_never_mirrored_and_others_along_the_right_axis() 
     everywhere, one = config_from_plan("default", {}), config_from_plan("small", {})
     assert mirror_axes(everywhere, FETAL, [0, 1, 2]) == [0, 1, 2]
     assert mirror_axes(everywhere, SIDED, [0, 1, 2]) == [] == mirror_axes(one, SIDED, [2, 0, 1])
+    assert mirror_axes(config_from_plan("small", {"augmentation": "none"}), FETAL, [0, 1, 2]) == []
     for transpose in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
         (axis,) = mirror_axes(one, FETAL, transpose)
         array_xyz = np.arange(2 * 3 * 4).reshape(2, 3, 4)

@@ -112,3 +112,17 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path: Path, t
     assert first.keys() == second.keys()
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
+
+
+def test_augmentation_can_be_left_out(tmp_path: Path, training: Path) -> None:
+    data = Tables.read([training], "", "T2w").data({}, 0)
+    lengths = {"epochs": 2, "iterations": 1, "foreground": 0.0}
+    losses: dict[str, list[float]] = {"none": [], "nnunet": []}
+    prepare(data, config_from_plan("small", {**TINY, **lengths}), tmp_path / "ready", machine=Machine())
+    for kind, seen in losses.items():
+        config = config_from_plan("small", {**TINY, **lengths, "augmentation": kind})
+        train(
+            data, config, tmp_path / kind, seed=1, machine=Machine(), prepared=tmp_path / "ready",
+            notice=lambda epoch, total, loss, seen=seen: seen.append(loss),
+        )  # fmt: skip
+    assert losses["none"][0] != losses["nnunet"][0], "augmentation changes what the first step sees"

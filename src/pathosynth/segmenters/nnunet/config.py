@@ -53,6 +53,8 @@ class Config(BaseConfig):
     """Compute in bfloat16 on a CPU, in training and prediction; GPUs use nnU-Net's own mixed precision."""
     mirroring: Literal["all", "left_right", "none"] = "all"
     """Axes images are flipped along in training; none wherever the labels tell left from right."""
+    augmentation: Literal["nnunet", "none"] = "nnunet"
+    """Rotation, scaling, flips, noise, blur, contrast and resolution as nnU-Net draws them, or images as they are."""
     augmentation_workers: int | None = pydantic.Field(default=None, ge=0)
     """Processes that make training patches; 0 makes them in the training process, which repeats exactly."""
     compile: bool = False

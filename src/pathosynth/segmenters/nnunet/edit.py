@@ -63,7 +63,11 @@ def mirror_axes(config: Config, scheme: LabelScheme, transpose_forward: list[int
 
     A scheme that tells left from right is never mirrored: a flipped image would carry the labels of the other side.
     """
-    if config.mirroring == "none" or any(label.partner is not None for label in scheme.labels):
+    if (
+        config.mirroring == "none"
+        or config.augmentation == "none"
+        or any(label.partner is not None for label in scheme.labels)
+    ):
         return []
     return [0, 1, 2] if config.mirroring == "all" else [transpose_forward.index(_X_AXIS)]
 
@@ -78,6 +82,7 @@ def trainer_settings(config: Config, axes: list[int], seed: int) -> dict[str, An
         "optimizer": config.optimizer,
         "learning_rate": config.learning_rate,
         "foreground": config.foreground,
+        "augmentation": config.augmentation,
         "bf16_on_cpu": config.bf16,
         "mirror_axes": axes,
         "seed": seed,

@@ -1,8 +1,8 @@
 """nnU-Net's trainer with the settings that stand in the plans; nnU-Net finds it through ``nnUNet_extTrainer``.
 
 pathosynth never imports this file. It changes what nnU-Net offers no option for, at the points nnU-Net documents for
-it: lengths, learning rate, seeds, axes of mirroring, checkpoints that appear whole, bfloat16 on a CPU, and no
-prediction of the training cases at the end.
+it: lengths, learning rate, seeds, axes of mirroring, whether there is augmentation, checkpoints that appear whole,
+bfloat16 on a CPU, and no prediction of the training cases at the end.
 """
 
 import os
@@ -56,9 +56,14 @@ class PathosynthTrainer(nnUNetTrainer):  # type: ignore[misc]
             network.forward = types.MethodType(_forward(type(network).forward), network)  # type: ignore[method-assign]
         return network
 
-    @staticmethod
-    def get_training_transforms(*args: Any, **kwargs: Any) -> Any:
-        """nnU-Net's augmentation; blur does not choose its method by timing, which would draw random numbers."""
+    def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
+        """nnU-Net's augmentation, or none.
+
+        Blur does not choose its method by timing, which would draw random numbers.
+        """
+        if self.settings["augmentation"] == "none":
+            names = ("is_cascaded", "foreground_labels", "regions", "ignore_label")
+            return self.get_validation_transforms(args[2], **{name: kwargs[name] for name in names})
         transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
         for one in transforms.transforms:
             if hasattr(getattr(one, "transform", None), "benchmark"):
@@ -70,6 +75,8 @@ class PathosynthTrainer(nnUNetTrainer):  # type: ignore[misc]
         rotation, dummy_2d, initial_patch_size, _ = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         axes = tuple(self.settings["mirror_axes"])
         self.inference_allowed_mirroring_axes = axes or None
+        if self.settings["augmentation"] == "none":
+            initial_patch_size = self.configuration_manager.patch_size  # nothing is rotated out of a larger one
         return rotation, dummy_2d, initial_patch_size, axes
 
     def configure_optimizers(self) -> tuple[Any, Any]:
