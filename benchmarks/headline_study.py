@@ -23,16 +23,17 @@ def headline(folder: Path, structure: str, baseline: str) -> list[str]:
     dice, hd95 = (here[here.metric == name].set_index("arm") for name in ("dice", "hd95_mm"))
     volumes = agreement[(agreement.structure == structure) & (agreement.subgroup == ALL)].set_index("arm")
     lines = [
-        f"| arm | trainings | Dice of {structure} | over trainings, SD | HD95 mm, median | volume MAE ± SD mL | bias mL "
-        "| Dice error removed | MAE removed |",
+        f"| arm | trainings | Dice of {structure} | over trainings, SD | HD95 mm, median "
+        "| volume MAE ± SD mL | bias mL | Dice error removed | MAE removed |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for arm, row in dice.iterrows():
         volume = volumes.loc[arm]
         removed = 1 - (1 - row["mean"]) / (1 - dice.loc[baseline, "mean"])
         less = 1 - volume.mae / volumes.loc[baseline, "mae"]
+        interval = f"{row['mean']:.3f} ({row.mean_low:.3f} to {row.mean_high:.3f})"
         lines.append(
-            f"| {arm} | {int(row.runs)} | {row['mean']:.3f} ({row.mean_low:.3f} to {row.mean_high:.3f}) | {_or(row.run_sd)} "
+            f"| {arm} | {int(row.runs)} | {interval} | {_or(row.run_sd)} "
             f"| {hd95.loc[arm, 'median']:.1f} | {volume.mae:.2f} ± {volume.sd_absolute:.2f} | {volume.bias:+.2f} "
             f"| {removed:.0%} | {less:.0%} |"
         )
