@@ -29,30 +29,37 @@ def whole(small_brain: Heads, tmp_path_factory: pytest.TempPathFactory) -> tuple
 @pytest.mark.slow
 def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float]) -> None:
     study, undisturbed, seconds = whole
-    out, rng, kills = undisturbed.with_name("killed"), np.random.default_rng(11), 0
+    out, rng = undisturbed.with_name("killed"), np.random.default_rng(11)
+    volumes = len(toy_study.written(undisturbed))
+    assert volumes >= 2 * KILLS
     jobs: dict[str, str] = {}
     files: dict[str, int] = {}
-    while True:
-        call = toy_study.command(study, out, "--cores", "2")
-        process = subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            code = process.wait(timeout=rng.uniform(0.1, 0.3) * seconds if kills < KILLS else 10 * seconds + 60)
-            assert code == 0
-            break
-        except subprocess.TimeoutExpired:
-            assert kills < KILLS, "does not come to an end"
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=30)
-            kills += 1
-        if not (out / "jobs").is_dir():
-            continue
-        assert jobs.items() <= toy_study.finished(out).items(), "a job that was done was begun again"
-        assert files.items() <= toy_study.written(out).items(), "a case that was finished was made again"
-        jobs, files = toy_study.finished(out), toy_study.written(out)
-    assert kills >= 5, "the machine is so fast that nothing was disturbed"
+    for number in range(1, KILLS + 1):
+        kill_on_the_way(study, out, rng.uniform(0, 0.6) * seconds, most=volumes * number // (KILLS + 1))
+        if (out / "jobs").is_dir():
+            assert jobs.items() <= toy_study.finished(out).items(), "a job that was done was begun again"
+            assert files.items() <= toy_study.written(out).items(), "a case that was finished was made again"
+            jobs, files = toy_study.finished(out), toy_study.written(out)
+    assert 0 < len(files) < volumes, "the kills met no work in progress"
+    toy_study.run(study, out)
     assert jobs.items() <= toy_study.finished(out).items()
     assert files.items() <= toy_study.written(out).items()
     assert toy_study.results(out) == toy_study.results(undisturbed)
+
+
+def kill_on_the_way(study: Path, out: Path, seconds: float, most: int) -> None:
+    """Run a study and kill it after so many seconds, or when so many volumes are there, whichever is first.
+
+    The second limit leaves work for the kills that follow, however fast the machine is.
+    """
+    call = toy_study.command(study, out, "--cores", "2")
+    process = subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    moment = time.monotonic() + seconds
+    while time.monotonic() < moment and len(toy_study.written(out)) <= most:
+        assert process.poll() is None, "ended before it was killed"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
 
 
 @pytest.mark.slow
