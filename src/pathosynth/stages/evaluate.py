@@ -99,6 +99,7 @@ def plan(source: Path, predicted: Sequence[str], evaluation: Evaluation, options
     judged = [*(case.labels for case in reference), *(task.prediction.labels for task in tasks if task.prediction)]
     settings = evaluation.model_dump(mode="json") | {
         "reference": str(source), "scheme": legend, "structures": list(structures), "baseline": baseline,
+        "metrics": list(METRICS),
         "arms": [{"arm": run.arm, "run": run.number, "folders": [str(p.folder) for p in run.parts]} for run in runs],
     }  # fmt: skip
     return Plan(
