@@ -14,6 +14,8 @@ from toy_study import Heads
 
 pytest.importorskip("snakemake", reason="needs the extra 'workflow'")
 
+pytestmark = [pytest.mark.slow, pytest.mark.early]
+
 KILLS = 10
 
 
@@ -26,7 +28,6 @@ def whole(small_brain: Heads, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return study, folder / "out", time.monotonic() - clock
 
 
-@pytest.mark.slow
 def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float]) -> None:
     study, undisturbed, seconds = whole
     out, rng = undisturbed.with_name("killed"), np.random.default_rng(11)
@@ -62,7 +63,6 @@ def kill_on_the_way(study: Path, out: Path, seconds: float, most: int) -> None:
     process.wait(timeout=30)
 
 
-@pytest.mark.slow
 def test_number_of_parts_does_not_change_the_results(
     whole: tuple[Path, Path, float], small_brain: Heads, tmp_path: Path
 ) -> None:
@@ -81,7 +81,6 @@ def test_number_of_parts_does_not_change_the_results(
     assert len(order(whole[1])) == 1 + 4 * 3
 
 
-@pytest.mark.slow
 @pytest.mark.slurm
 @pytest.mark.timeout(1500)  # Snakemake asks SLURM less and less often while a job runs
 def test_slurm_gives_the_same_as_this_machine(whole: tuple[Path, Path, float], tmp_path: Path) -> None:
