@@ -36,7 +36,10 @@ def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float]) -> None
     jobs: dict[str, str] = {}
     files: dict[str, int] = {}
     for number in range(1, KILLS + 1):
-        kill_on_the_way(study, out, rng.uniform(0, 0.6) * seconds, most=volumes * number // (KILLS + 1))
+        at_work = number % 2 == 0  # every other kill waits for the first new volume, however slow the machine is
+        after = len(files) + 1 if at_work else 0
+        delay = rng.uniform(0, 0.1 if at_work else 0.6) * seconds
+        kill_on_the_way(study, out, after, delay, most=volumes * number // (KILLS + 1))
         if (out / "jobs").is_dir():
             assert jobs.items() <= toy_study.finished(out).items(), "a job that was done was begun again"
             assert files.items() <= toy_study.written(out).items(), "a case that was finished was made again"
@@ -48,15 +51,17 @@ def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float]) -> None
     assert toy_study.results(out) == toy_study.results(undisturbed)
 
 
-def kill_on_the_way(study: Path, out: Path, seconds: float, most: int) -> None:
-    """Run a study and kill it after so many seconds, or when so many volumes are there, whichever is first.
+def kill_on_the_way(study: Path, out: Path, after: int, seconds: float, most: int) -> None:
+    """Run a study and kill it so many seconds after `after` volumes are there, or when there are more than `most`.
 
-    The second limit leaves work for the kills that follow, however fast the machine is.
+    The last limit leaves work for the kills that follow, however fast the machine is.
     """
     call = toy_study.command(study, out, "--cores", "2")
     process = subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    moment = time.monotonic() + seconds
-    while time.monotonic() < moment and len(toy_study.written(out)) <= most:
+    moment = np.inf
+    while time.monotonic() < moment and (there := len(toy_study.written(out))) <= most:
+        if there >= after:
+            moment = min(moment, time.monotonic() + seconds)
         assert process.poll() is None, "ended before it was killed"
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
