@@ -18,6 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seconds", type=float, metavar="S", help="start no test later than this; those left are skipped")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `early` comes first, so that time suffices for it."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, saying so, what would start too late."""
     seconds = item.config.getoption("--seconds")

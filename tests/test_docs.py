@@ -2,10 +2,14 @@
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer.main
+
+from pathosynth.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -51,6 +55,24 @@ def test_commands_in_the_documents_exist(generate: ModuleType) -> None:
     }
     assert used
     assert used <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_the_documents_are_understood(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^(?:pathosynth|\.venv/bin/pathosynth) (.+)$", text, flags=re.MULTILINE):
+        words = [word for word in shlex.split(line, comments=True) if not word.startswith("$")]
+        if "[OPTIONS]" not in words:
+            parse(words)
+
+
+def parse(words: list[str]) -> None:
+    """Raises where the command line would refuse the words."""
+    at, name = typer.main.get_command(app), ""
+    while hasattr(at, "commands"):
+        name, *words = words
+        at = at.commands[name]
+    at.make_context(name, words)
 
 
 def test_python_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -229,7 +229,7 @@ def test_labels_of_another_scheme_are_remapped_by_its_table_or_refused(folder: P
     same = generate(model, [Request(ball(), KCL8, SPACING), Request(ball(), twin, SPACING)], [3, 3])
     assert np.array_equal(*same)
     stranger = LabelScheme.model_validate(KCL8.model_dump() | {"name": "stranger", "to": {}})
-    with pytest.raises(InputError, match="no remapping"):
+    with pytest.raises(ConfigError, match="has tables to no other"):
         generate(model, [Request(ball(), stranger, SPACING)], [3])
 
 

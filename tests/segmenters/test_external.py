@@ -116,7 +116,7 @@ def test_remapping_to_another_scheme_follows_its_table(tmp_path: Path) -> None:
     made = labels_of(case(), like, asked(Config(predictions=tmp_path, scheme="synthseg", to_scheme=target)))
     table = source.to[target]
     assert list(made.array[2, 2, :2]) == [table[source.values[0]], table[source.values[-1]]]
-    with pytest.raises(ConfigError, match="remapping tables to"):
+    with pytest.raises(ConfigError, match="has tables to"):
         check(Config(predictions=tmp_path, scheme="kcl8", to_scheme="aseg"))
 
 

@@ -167,7 +167,7 @@ def test_predictions_in_another_scheme_are_remapped_by_its_table(reference: Path
     assert table(tmp_path / "out", "scores") == table(tmp_path / "out2", "scores")
     judged(tmp_path / "out3", reference, [f"one={predicted}"], scheme="feta", structures=("ventricles",))
     assert {row["structure"] for row in table(tmp_path / "out3", "scores")} == {"ventricles"}
-    with pytest.raises(ConfigError, match="no table"):
+    with pytest.raises(ConfigError, match="has tables to"):
         judged(tmp_path / "out4", reference, [f"one={predicted}"], scheme="aseg")
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,11 @@ from toy_study import Heads
 
 pytest.importorskip("snakemake", reason="needs the extra 'workflow'")
 
+pytestmark = [pytest.mark.slow, pytest.mark.early, pytest.mark.timeout(2400)]  # for a machine with other work
+
 KILLS = 10
+PATIENCE = 600
+"""Seconds until a run that makes nothing is given up."""
 
 
 @pytest.fixture(scope="module")
@@ -26,36 +31,50 @@ def whole(small_brain: Heads, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return study, folder / "out", time.monotonic() - clock
 
 
-@pytest.mark.slow
 def test_killed_ten_times_ends_the_same(whole: tuple[Path, Path, float]) -> None:
     study, undisturbed, seconds = whole
-    out, rng, kills = undisturbed.with_name("killed"), np.random.default_rng(11), 0
+    out, rng = undisturbed.with_name("killed"), np.random.default_rng(11)
+    volumes = toy_study.volumes(undisturbed)
+    assert volumes == len(toy_study.written(undisturbed)) >= 2 * KILLS
     jobs: dict[str, str] = {}
     files: dict[str, int] = {}
-    while True:
-        call = toy_study.command(study, out, "--cores", "2")
-        process = subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            code = process.wait(timeout=rng.uniform(0.1, 0.3) * seconds if kills < KILLS else 10 * seconds + 60)
-            assert code == 0
-            break
-        except subprocess.TimeoutExpired:
-            assert kills < KILLS, "does not come to an end"
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=30)
-            kills += 1
-        if not (out / "jobs").is_dir():
-            continue
-        assert jobs.items() <= toy_study.finished(out).items(), "a job that was done was begun again"
-        assert files.items() <= toy_study.written(out).items(), "a case that was finished was made again"
-        jobs, files = toy_study.finished(out), toy_study.written(out)
-    assert kills >= 5, "the machine is so fast that nothing was disturbed"
+    for number in range(1, KILLS + 1):
+        at_work = number % 2 == 0  # every other kill waits for the first new volume, however slow the machine is
+        after = len(files) + 1 if at_work else 0
+        delay = rng.uniform(0, 0.1 if at_work else 0.6) * seconds
+        kill_on_the_way(study, out, after, delay, most=volumes * number // (KILLS + 1))
+        if (out / "jobs").is_dir():
+            assert jobs.items() <= toy_study.finished(out).items(), "a job that was done was begun again"
+            assert files.items() <= toy_study.written(out).items(), "a case that was finished was made again"
+            jobs, files = toy_study.finished(out), toy_study.written(out)
+    assert 0 < len(files) < volumes, "the kills met no work in progress"
+    toy_study.run(study, out)
     assert jobs.items() <= toy_study.finished(out).items()
     assert files.items() <= toy_study.written(out).items()
     assert toy_study.results(out) == toy_study.results(undisturbed)
 
 
-@pytest.mark.slow
+def kill_on_the_way(study: Path, out: Path, after: int, seconds: float, most: int) -> None:
+    """Run a study and kill it so many seconds after `after` volumes are there, or when there are more than `most`.
+
+    The last limit leaves work for the kills that follow, however fast the machine is.
+    """
+    call = toy_study.command(study, out, "--cores", "2")
+    process = subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    begun, moment = time.monotonic(), np.inf
+    try:
+        while time.monotonic() < moment and (there := toy_study.volumes(out)) <= most:
+            if there >= after:
+                moment = min(moment, time.monotonic() + seconds)
+            assert process.poll() is None, "ended before it was killed"
+            assert time.monotonic() < begun + PATIENCE, "nothing is being made"
+            time.sleep(0.02)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+
+
 def test_a_request_to_stop_ends_a_study_that_runs_in_the_background(whole: tuple[Path, Path, float]) -> None:
     study, undisturbed, seconds = whole
     out = undisturbed.with_name("stopped")
@@ -75,7 +94,6 @@ def test_a_request_to_stop_ends_a_study_that_runs_in_the_background(whole: tuple
     assert not any(name.startswith("rendered") for name in states), "jobs were begun after the request"
 
 
-@pytest.mark.slow
 def test_number_of_parts_does_not_change_the_results(
     whole: tuple[Path, Path, float], small_brain: Heads, tmp_path: Path
 ) -> None:
@@ -94,9 +112,7 @@ def test_number_of_parts_does_not_change_the_results(
     assert len(order(whole[1])) == 1 + 4 * 3
 
 
-@pytest.mark.slow
 @pytest.mark.slurm
-@pytest.mark.timeout(1500)  # Snakemake asks SLURM less and less often while a job runs
 def test_slurm_gives_the_same_as_this_machine(whole: tuple[Path, Path, float], tmp_path: Path) -> None:
     lacking = private_slurm.missing()
     if lacking or os.getuid() != 0:

@@ -138,3 +138,9 @@ def written(out: Path) -> dict[str, int]:
         for path in sorted((out / "ingredients").rglob("sub-*/anat/*.nii.gz"))
         if ".partial" not in str(path)
     }
+
+
+def volumes(out: Path) -> int:
+    """Number of volumes of finished cases; while a study runs too, when folders vanish under one's eyes."""
+    found = [(Path(folder), names) for folder, _, names in os.walk(out / "ingredients") if ".partial" not in folder]
+    return sum(name.endswith(".nii.gz") for folder, names in found if folder.name == "anat" for name in names)

@@ -39,7 +39,10 @@ class Talk:
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what is being done.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False
     use: Annotated[
-        list[Path], typer.Option("--use", metavar="FILE.py", help="Add a pathology, check or generator.")
+        list[Path],
+        typer.Option(
+            "--use", metavar="FILE.py", help="Add a pathology, generator, check, segmenter, format or metric."
+        ),
     ] = ()  # type: ignore[assignment]
 
 

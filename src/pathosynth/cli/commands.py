@@ -107,7 +107,8 @@ def generate_images(
     parents: o.Parents = None,
     per_case: o.PerCase = 1,
     contrast: Annotated[
-        str, typer.Option("--contrast", help="What a generator without weights makes or carries; by default T2w.")
+        str,
+        typer.Option("--contrast", help="Image to make, e.g. T1w; by default the model's first, without weights T2w."),
     ] = "",
 ) -> None:
     """Render an image for every label map."""

@@ -56,7 +56,8 @@ def listed(
     common: Talk,
     *,
     what: Annotated[
-        str, typer.Argument(metavar="models|schemes|pathologies|recipes|generators|checks|formats|segmenters")
+        str,
+        typer.Argument(metavar="models|schemes|pathologies|recipes|generators|checks|formats|metrics|segmenters"),
     ],
 ) -> None:
     """Show what there is of one kind, with its settings (in --json and with -v)."""

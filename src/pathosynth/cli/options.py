@@ -47,7 +47,7 @@ RenderingSettings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A setting of a generator without weights; of a trained model its contrast or sampling, e.g. steps=20.",
+        help="A setting of a generator without weights; of a trained model its sampling, e.g. steps=20.",
     ),
 ]
 Parents = Annotated[

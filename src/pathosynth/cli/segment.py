@@ -26,10 +26,12 @@ def segment(
         Path | None, typer.Option("--model", metavar="FOLDER", help="A segmenter trained before, instead of --train.")
     ] = None,
     segmenter: Annotated[
-        str, typer.Option("--segmenter", metavar="nnunet|external", help="What segments; external takes predictions.")
+        str,
+        typer.Option("--segmenter", help="What segments (list segmenters); external takes predictions made elsewhere."),
     ] = "nnunet",
     plan: Annotated[
-        str, typer.Option("--plan", metavar="small|default", help="small: minutes on one CPU core; default: nnU-Net's.")
+        str,
+        typer.Option("--plan", help="Preset of the segmenter; nnU-Net has small, minutes on one core, and default."),
     ] = "",
     settings: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the segmenter, e.g. epochs=50.")

@@ -169,6 +169,39 @@ def remap_labels(
     return np.asarray(table.astype(np.min_scalar_type(int(table.max(initial=0))))[labels])
 
 
+def table_to(scheme: LabelScheme, wanted: LabelScheme, what_for: str) -> dict[int, int] | None:
+    """The remapping table from one scheme to another: old value to new value; None where they are the same.
+
+    Args:
+        scheme: legend of the labels.
+        wanted: legend they shall have.
+        what_for: beginning of the message where there is no table.
+
+    Raises:
+        ConfigError: there is no table.
+    """
+    if scheme.name == wanted.name:
+        return None
+    if wanted.name not in scheme.to:
+        raise ConfigError(
+            f"{what_for}: expected labels in scheme '{wanted.name}' or with a table to it; scheme '{scheme.name}' has "
+            f"tables to {', '.join(scheme.to) or 'no other'}. Use one of these, or add [to.{wanted.name}] to "
+            f"{scheme.path or 'the scheme'}."
+        )
+    return scheme.to[wanted.name]
+
+
+def in_scheme(labels: np.ndarray, scheme: LabelScheme, wanted: LabelScheme, what_for: str) -> np.ndarray:
+    """Labels in another scheme, by `table_to`.
+
+    Raises:
+        ConfigError: there is no table.
+        InputError: a value is not in the scheme.
+    """
+    table = table_to(scheme, wanted, what_for)
+    return labels if table is None else remap_labels(labels, table, others="error")
+
+
 def scheme_names() -> list[str]:
     """Names of the schemes that ship with the package."""
     folder = resources.files("pathosynth.data") / "schemes"

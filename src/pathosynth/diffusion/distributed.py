@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.signals import handled
 
 # EX_TEMPFAIL of sysexits.h: "try again later".
 EXIT_CODE_STOPPED = 75
@@ -112,19 +113,15 @@ def mean_over_ranks(value: Tensor, rank: Rank) -> Tensor:
 def stop_signals() -> Iterator[StopFlag]:
     """Within the block, SIGTERM, SIGUSR1 and SIGUSR2 set the flag instead of ending the process.
 
-    The handlers of before are put back afterwards. Main thread only, as for all Python signal handlers.
+    Main thread only, as for all Python signal handlers.
     """
     flag = StopFlag()
 
     def note(number: int, _frame: FrameType | None) -> None:
         flag.name = signal.Signals(number).name
 
-    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
-    try:
+    with handled(STOP_SIGNALS, note):
         yield flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def stop_agreed(flag: StopFlag, rank: Rank) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.ndimage as ndi
 
 from pathosynth.data.grid import resample_labels, resample_onto
-from pathosynth.data.labels import LabelScheme, remap_labels
+from pathosynth.data.labels import LabelScheme, in_scheme
 from pathosynth.data.pairs import Pair
 from pathosynth.data.volume import Spacing, Volume
 from pathosynth.runs.errors import InputError
@@ -25,19 +25,13 @@ def labels_for(labels: np.ndarray, scheme: LabelScheme, wanted: LabelScheme) -> 
     """Labels in the model's scheme, by the explicit table of their own scheme.
 
     Raises:
-        InputError: there is no such table, or a value is not in the scheme.
+        ConfigError: there is no such table.
+        InputError: a value is not in the scheme.
     """
-    if scheme.name == wanted.name:
-        return labels
-    if wanted.name not in scheme.to:
-        raise InputError(
-            f"This model was trained on scheme '{wanted.name}', the label map is in '{scheme.name}', and there is no "
-            f"remapping between them. Add a table [to.{wanted.name}] to {scheme.path or 'the scheme'}."
-        )
-    return remap_labels(labels, scheme.to[wanted.name], others="error")
+    return in_scheme(labels, scheme, wanted, f"This model was trained on scheme '{wanted.name}'")
 
 
-def in_scheme(pair: Pair, scheme: LabelScheme, wanted: LabelScheme) -> Pair:
+def pair_for(pair: Pair, scheme: LabelScheme, wanted: LabelScheme) -> Pair:
     """A training pair with its labels in the model's scheme; errors as `labels_for`."""
     return replace(pair, labels=labels_for(pair.labels, scheme, wanted))
 

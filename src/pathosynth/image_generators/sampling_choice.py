@@ -45,6 +45,6 @@ def with_choices(config: SettingsT, choices: Mapping[str, Any]) -> SettingsT:
         known = ", ".join(config.all_contrasts)
         raise ConfigError(f"contrast={contrast}: this model renders {known}. Choose one of them.")
     own = config.sampling
-    sampling = build_config(type(own), own.model_dump() | changes, "--set contrast, or of a trained model's sampling")
+    sampling = build_config(type(own), own.model_dump() | changes, "--set of a trained model's sampling")
     copied: SettingsT = config.model_copy(update={"contrast": contrast, "sampling": sampling})
     return copied

@@ -1,5 +1,7 @@
 """ASSD: how far apart two surfaces are on average."""
 
+import math
+
 import numpy as np
 
 from pathosynth.data.volume import Spacing
@@ -22,7 +24,7 @@ def compute(reference: np.ndarray, prediction: np.ndarray, spacing_mm: Spacing) 
 
 def measure(pair: MaskPair) -> float:
     """As `compute`."""
-    if pair.state != "both":
-        return float("nan") if pair.state == "both_empty" else float("inf")
+    if (value := pair.if_empty(math.inf)) is not None:
+        return value
     directed = (pair.distances.from_reference, pair.distances.from_prediction)
     return float(sum(part.sum() for part in directed) / sum(part.size for part in directed))

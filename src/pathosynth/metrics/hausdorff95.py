@@ -1,5 +1,7 @@
 """HD95: how far apart two surfaces are where they are far apart, without the farthest twentieth."""
 
+import math
+
 import numpy as np
 
 from pathosynth.data.volume import Spacing
@@ -24,7 +26,7 @@ def compute(reference: np.ndarray, prediction: np.ndarray, spacing_mm: Spacing) 
 
 def measure(pair: MaskPair) -> float:
     """As `compute`."""
-    if pair.state != "both":
-        return float("nan") if pair.state == "both_empty" else float("inf")
+    if (value := pair.if_empty(math.inf)) is not None:
+        return value
     directed = (pair.distances.from_reference, pair.distances.from_prediction)
     return max(float(np.percentile(distances, PERCENTILE)) for distances in directed)

@@ -63,6 +63,10 @@ class MaskPair:
             return "missed"
         return "false_positive" if self.predicted_voxels else "both_empty"
 
+    def if_empty(self, worst: float) -> float | None:
+        """What a metric is where a mask is empty: NaN for both, `worst` for one; None where it must be computed."""
+        return {"both": None, "both_empty": float("nan")}.get(self.state, worst)
+
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel in millilitres."""

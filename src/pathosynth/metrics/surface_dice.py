@@ -28,8 +28,8 @@ def compute(
 
 def measure(pair: MaskPair, tolerance_mm: float = TOLERANCE_MM) -> float:
     """As `compute`."""
-    if pair.state != "both":
-        return float("nan") if pair.state == "both_empty" else 0.0
+    if (value := pair.if_empty(0.0)) is not None:
+        return value
     directed = (pair.distances.from_reference, pair.distances.from_prediction)
     near = sum(int(np.count_nonzero(part <= tolerance_mm + _ROUNDING)) for part in directed)
     return near / sum(part.size for part in directed)

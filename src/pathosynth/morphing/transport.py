@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from pathosynth.morphing.threads import by_rows, compiled
+from pathosynth.morphing.warp import point_before
 
 _SMOOTH = np.exp(-0.5 * np.arange(4)).astype(np.float32)  # a Gaussian of one block at a squared distance of 0 to 3
 
@@ -78,20 +79,12 @@ def extend(values: np.ndarray, inside: np.ndarray, rank: np.ndarray, halo: tuple
 
 
 @compiled
-def _low(position: np.float32, size: int) -> tuple[int, np.float32]:
-    """The point before a position on an axis of `size` points, and how far it is from there, 0 to 1."""
-    position = min(max(position, np.float32(0)), np.float32(size - 1))
-    low = min(int(position), max(size - 2, 0))
-    return low, position - np.float32(low)
-
-
-@compiled
 def _at(field: np.ndarray, x: np.float32, y: np.float32, z: np.float32, out: np.ndarray) -> None:
     """All channels of a field at one point."""
     one = np.float32(1)
-    i, a = _low(x, field.shape[0])
-    j, b = _low(y, field.shape[1])
-    k, c = _low(z, field.shape[2])
+    i, a = point_before(x, field.shape[0])
+    j, b = point_before(y, field.shape[1])
+    k, c = point_before(z, field.shape[2])
     i2, j2, k2 = min(i + 1, field.shape[0] - 1), min(j + 1, field.shape[1] - 1), min(k + 1, field.shape[2] - 1)
     w00, w01, w10, w11 = (one - a) * (one - b), (one - a) * b, a * (one - b), a * b
     for n in range(len(out)):
@@ -125,9 +118,9 @@ def _sampled_sums(
     for block in blocks:
         i, j, k = block // (J * K), block // K % J, block % K
         d = displacement[i, j, k]
-        x, a = _low(np.float32(i) + d[0], I)
-        y, b = _low(np.float32(j) + d[1], J)
-        z, c = _low(np.float32(k) + d[2], K)
+        x, a = point_before(np.float32(i) + d[0], I)
+        y, b = point_before(np.float32(j) + d[1], J)
+        z, c = point_before(np.float32(k) + d[2], K)
         for corner in range(8):
             p, q, r = corner >> 2, corner >> 1 & 1, corner & 1
             weight = (a if p else one - a) * (b if q else one - b) * (c if r else one - c)

@@ -79,8 +79,8 @@ def jacobian(displacement: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def _low(position: np.float32, size: int) -> tuple[int, np.float32]:
-    """The voxel before a position on an axis of `size` voxels, and how far it is from there, 0 to 1."""
+def point_before(position: np.float32, size: int) -> tuple[int, np.float32]:
+    """The point before a position on an axis of `size` points, and how far it is from there, 0 to 1."""
     position = min(max(position, np.float32(0)), np.float32(size - 1))
     low = min(int(position), max(size - 2, 0))
     return low, position - np.float32(low)
@@ -91,9 +91,9 @@ def _corners(
     labels: np.ndarray, x: np.float32, y: np.float32, z: np.float32, corner: np.ndarray, part: np.ndarray
 ) -> bool:
     """Labels at the eight corners around a point and the three fractional parts; whether the corners differ."""
-    i, part[0] = _low(x, labels.shape[0])
-    j, part[1] = _low(y, labels.shape[1])
-    k, part[2] = _low(z, labels.shape[2])
+    i, part[0] = point_before(x, labels.shape[0])
+    j, part[1] = point_before(y, labels.shape[1])
+    k, part[2] = point_before(z, labels.shape[2])
     i2, j2, k2 = min(i + 1, labels.shape[0] - 1), min(j + 1, labels.shape[1] - 1), min(k + 1, labels.shape[2] - 1)
     corner[0], corner[1] = labels[i, j, k], labels[i, j, k2]
     corner[2], corner[3] = labels[i, j2, k], labels[i, j2, k2]

@@ -6,5 +6,5 @@ from pathosynth.segmenters import external, nnunet
 
 SEGMENTERS: dict[str, ModuleType] = {"nnunet": nnunet, "external": external}
 """Name to module; each has `Config` and `labels_of`. Those that learn have `plans`, `config_from_plan`, `train`,
-`predict` and `image_path`, and `prepare` where some of their work is the same for every seed; the others have
-`check`."""
+`predict`, `image_path` and `CHANGEABLE`, the settings that may differ after the training, and `prepare` where some of
+their work is the same for every seed; the others have `check`."""

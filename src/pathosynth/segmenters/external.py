@@ -13,11 +13,11 @@ import pydantic
 
 from pathosynth.data.cases import Case
 from pathosynth.data.geometry import SAME_GRID_MM, corner_distance_mm
-from pathosynth.data.labels import check_values, load_scheme, remap_labels
+from pathosynth.data.labels import check_values, in_scheme, load_scheme, remap_labels, table_to
 from pathosynth.data.nifti import read_labels
 from pathosynth.data.volume import Volume
 from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.runs.errors import ConfigError, InputError
+from pathosynth.runs.errors import InputError
 from pathosynth.segmenters.job import Prediction
 
 _ENDINGS = (".nii.gz", ".nii", ".mgz")
@@ -58,12 +58,8 @@ def check(config: Config) -> str:
         raise InputError(
             f"{config.predictions}: expected a folder of predicted label maps, found none. Check the path."
         )
-    scheme, wanted = load_scheme(config.scheme), config.to_scheme or config.scheme
-    if load_scheme(wanted).name not in (scheme.name, *scheme.to):
-        raise ConfigError(
-            f"to_scheme={wanted}: scheme '{scheme.name}' has remapping tables to {', '.join(scheme.to) or 'no other'}. "
-            "Add one, or leave to_scheme out."
-        )
+    wanted = config.to_scheme or config.scheme
+    table_to(load_scheme(config.scheme), load_scheme(wanted), f"to_scheme={wanted}")
     return wanted
 
 
@@ -87,8 +83,7 @@ def labels_of(case: Case, like: Volume, asked: Prediction) -> Volume:
     stored = read_labels(path, None)
     labels = remap_labels(stored.array, config.remap, others="keep")
     check_values(labels, scheme, str(path))
-    if wanted.name != scheme.name:
-        labels = remap_labels(labels, scheme.to[wanted.name], others="error")
+    labels = in_scheme(labels, scheme, wanted, str(path))
     placed = nearest(Volume(labels, stored.affine), like)
     if labels.any() and not placed.array.any():
         raise InputError(f"{path}: lies outside the image of case '{case.case}'. Check that it is in the same space.")

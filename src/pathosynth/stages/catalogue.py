@@ -1,9 +1,11 @@
 """What there is (`list`) and what something is (`info`). Reads, never writes; needs neither torch nor a network."""
 
+import functools
 import inspect
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import nibabel as nib
@@ -19,6 +21,7 @@ from pathosynth.formats import FORMATS
 from pathosynth.formats.flat import VOLUME_SUFFIXES
 from pathosynth.image_generators import IMAGE_GENERATORS
 from pathosynth.label_generators import LABEL_GENERATORS
+from pathosynth.metrics import METRICS
 from pathosynth.pathologies import PATHOLOGIES
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import read_record
@@ -63,22 +66,8 @@ def _schemes() -> Rows:
     return [{"name": name, "about": load_scheme(name).description} for name in scheme_names()]
 
 
-def _pathologies() -> Rows:
-    return [
-        {"name": name, "about": _about(module), "settings": _settings(module)} for name, module in PATHOLOGIES.items()
-    ]
-
-
 def _recipes() -> Rows:
     return [{"name": name, "about": read_recipe(name).about} for name in recipe_names()]
-
-
-def _checks() -> Rows:
-    return [{"name": name, "about": _about(module), "settings": _settings(module)} for name, module in CHECKS.items()]
-
-
-def _formats() -> Rows:
-    return [{"name": name, "about": _about(module), "settings": _settings(module)} for name, module in FORMATS.items()]
 
 
 def _generators() -> Rows:
@@ -86,21 +75,27 @@ def _generators() -> Rows:
     return [{"name": name, "makes": what, "about": first_line(name)} for what, table in made.items() for name in table]
 
 
-def _segmenters() -> Rows:
+def _metrics() -> Rows:
     return [
-        {"name": name, "about": _about(module), "settings": _settings(module)} for name, module in SEGMENTERS.items()
+        {"name": name, "unit": module.UNIT, "better": module.BETTER, "about": _about(module)}
+        for name, module in METRICS.items()
     ]
+
+
+def _with_settings(modules: Mapping[str, ModuleType]) -> Rows:
+    return [{"name": name, "about": _about(module), "settings": _settings(module)} for name, module in modules.items()]
 
 
 KINDS: dict[str, Callable[[], Rows]] = {
     "models": _models,
     "schemes": _schemes,
-    "pathologies": _pathologies,
+    "pathologies": functools.partial(_with_settings, PATHOLOGIES),
     "recipes": _recipes,
     "generators": _generators,
-    "checks": _checks,
-    "formats": _formats,
-    "segmenters": _segmenters,
+    "checks": functools.partial(_with_settings, CHECKS),
+    "formats": functools.partial(_with_settings, FORMATS),
+    "metrics": _metrics,
+    "segmenters": functools.partial(_with_settings, SEGMENTERS),
 }
 
 

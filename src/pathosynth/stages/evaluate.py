@@ -13,7 +13,7 @@ import pydantic
 
 from pathosynth.data.cases import Case
 from pathosynth.data.grid import to_ras
-from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
+from pathosynth.data.labels import LabelScheme, in_scheme, load_scheme, table_to
 from pathosynth.data.nifti import check_same_grid, read_labels
 from pathosynth.data.volume import Volume
 from pathosynth.metrics import METRICS
@@ -91,7 +91,7 @@ def plan(source: Path, predicted: Sequence[str], evaluation: Evaluation, options
     legend = evaluation.scheme or _only_scheme(reference)
     scheme = load_scheme(legend)
     for name in dict.fromkeys(case.scheme for task in tasks for case in (task.reference, task.prediction) if case):
-        _table_to(load_scheme(name), scheme)
+        table_to(load_scheme(name), scheme, "evaluate --scheme")
     structures = {name: scheme.group(name) for name in evaluation.structures or _groups(scheme)}
     wishes = subgroups.parse(evaluation.subgroups, evaluation.above)
     subgroups.members(wishes, reference, {name: {case.case: 0.0 for case in reference} for name in structures})
@@ -99,6 +99,7 @@ def plan(source: Path, predicted: Sequence[str], evaluation: Evaluation, options
     judged = [*(case.labels for case in reference), *(task.prediction.labels for task in tasks if task.prediction)]
     settings = evaluation.model_dump(mode="json") | {
         "reference": str(source), "scheme": legend, "structures": list(structures), "baseline": baseline,
+        "metrics": list(METRICS),
         "arms": [{"arm": run.arm, "run": run.number, "folders": [str(p.folder) for p in run.parts]} for run in runs],
     }  # fmt: skip
     return Plan(
@@ -122,23 +123,6 @@ def _only_scheme(reference: Sequence[Case]) -> str:
     if len(names) != 1:
         raise ConfigError(f"The reference uses schemes {', '.join(names)}. Give --scheme, into which all are remapped.")
     return names[0]
-
-
-def _table_to(own: LabelScheme, wanted: LabelScheme) -> Mapping[int, int] | None:
-    """The remapping table from one scheme to another; None where they are the same.
-
-    Raises:
-        ConfigError: there is no table.
-    """
-    if own.name == wanted.name:
-        return None
-    if wanted.name not in own.to:
-        raise ConfigError(
-            f"Labels in scheme '{own.name}' cannot be judged in '{wanted.name}': there is no table to it (it has "
-            f"{', '.join(own.to) or 'none'}). Give --scheme with one that both have, or add [to.{wanted.name}] to "
-            f"{own.path}."
-        )
-    return own.to[wanted.name]
 
 
 def score(task: Scored, *, scheme: LabelScheme, structures: Mapping[str, tuple[int, ...]]) -> Result:
@@ -167,8 +151,8 @@ def _read(case: Case, scheme: LabelScheme, *, may_be_empty: bool = False) -> Vol
     if case.labels is None:
         raise InputError(f"Case '{case.case}' has no label map. Add it to the case table.")
     own = load_scheme(case.scheme)
-    volume, table = to_ras(read_labels(case.labels, own, may_be_empty=may_be_empty)), _table_to(own, scheme)
-    return volume if table is None else volume.with_array(remap_labels(volume.array, table, others="error"))
+    volume = to_ras(read_labels(case.labels, own, may_be_empty=may_be_empty))
+    return volume.with_array(in_scheme(volume.array, own, scheme, f"case '{case.case}'"))
 
 
 def _scores(pair: MaskPair) -> dict[str, Any]:

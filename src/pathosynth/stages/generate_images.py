@@ -45,14 +45,19 @@ class Rendering:
 
         Raises:
             ModelError: there is no such model.
-            ConfigError: a setting is malformed, or a trained model makes another contrast.
+            ConfigError: a setting is malformed, or a trained model does not make that contrast.
         """
-        found = find_model(model or DEFAULT_MODEL)
-        if contrast and found.folder is None:
-            found = replace(found, card={"config": {"contrast": contrast}})
+        found, values = find_model(model or DEFAULT_MODEL), parse_settings(list(settings))
+        if found.folder is None:
+            found = replace(found, card={"config": {"contrast": contrast}}) if contrast else found
+        elif "contrast" in values:
+            raise ConfigError(f"--set contrast={values['contrast']}: a trained model is given --contrast instead.")
+        elif contrast and contrast not in found.contrasts:
+            known = ", ".join(found.contrasts)
+            raise ConfigError(f"--contrast {contrast}: {found.name} makes {known}. Choose one of them.")
         elif contrast and contrast != found.contrast:
-            raise ConfigError(f"--contrast {contrast}: {found.name} makes {found.contrast}. Leave the option out.")
-        return cls(found, parse_settings(list(settings)), device_for(found, device))
+            values["contrast"] = contrast
+        return cls(found, values, device_for(found, device))
 
     @property
     def contrast(self) -> str:

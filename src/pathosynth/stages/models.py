@@ -50,6 +50,11 @@ class Found:
         return str(self.card.get("config", {}).get("contrast", "T2w"))
 
     @property
+    def contrasts(self) -> tuple[str, ...]:
+        """Every contrast the model makes."""
+        return tuple(self.card.get("config", {}).get("contrasts") or (self.contrast,))
+
+    @property
     def bands(self) -> Bands | None:
         """Lowest and highest median of each tissue among the training cases; None without a ``bands.json``.
 

@@ -11,12 +11,12 @@ import pydantic
 from pathosynth.data.canonical import Canonical, from_canonical, plan_grid, to_canonical
 from pathosynth.data.cases import Case
 from pathosynth.data.intensity import background_value, robust_scale, undo_scale
-from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
+from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels, table_to
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels, write_image, write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.formats import bids
 from pathosynth.runs.config import Config
-from pathosynth.runs.errors import ConfigError, InputError
+from pathosynth.runs.errors import InputError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import OneCase, Options, Plan, Result, execute
@@ -129,15 +129,7 @@ def remapping(scheme: LabelScheme, to_scheme: str) -> dict[int, int] | None:
     Raises:
         ConfigError: there is no such scheme, or no table to it.
     """
-    if not to_scheme or load_scheme(to_scheme).name == scheme.name:
-        return None
-    name = load_scheme(to_scheme).name
-    if name not in scheme.to:
-        raise ConfigError(
-            f"--to-scheme {to_scheme}: scheme '{scheme.name}' has tables to {', '.join(scheme.to) or 'no other'}. "
-            f"Choose one of them, or add a table [to.{name}] to {scheme.path or 'the scheme'}."
-        )
-    return scheme.to[name]
+    return table_to(scheme, load_scheme(to_scheme), f"--to-scheme {to_scheme}") if to_scheme else None
 
 
 def restore(case: Case, out: Path) -> Case:

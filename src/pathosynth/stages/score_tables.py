@@ -21,9 +21,17 @@ Row = Mapping[str, Any]
 Groups = Mapping[str, frozenset[str]]
 
 ABSOLUTE = "volume_absolute_error_ml"
-BETTER = {name: str(module.BETTER) for name, module in METRICS.items()} | {ABSOLUTE: "lower"}
-UNITS = {name: str(module.UNIT) for name, module in METRICS.items()} | {ABSOLUTE: "mL"}
 STATES = ("both", "missed", "false_positive", "both_empty")
+
+
+def better() -> dict[str, str]:
+    """Metric to what is better in it: higher, lower or zero; metrics given with ``--use`` too."""
+    return {name: str(module.BETTER) for name, module in METRICS.items()} | {ABSOLUTE: "lower"}
+
+
+def unit_of(metric: str) -> str:
+    """Unit of a metric; empty where it has none."""
+    return "mL" if metric == ABSOLUTE else str(METRICS[metric].UNIT)
 
 
 def measured(row: Row, metric: str, *, capped: bool = False) -> float:
@@ -52,10 +60,10 @@ def summary_rows(rows: Sequence[Row], groups: Groups, seed: int) -> list[dict[st
         for group, members in groups.items():
             inside = [row for row in own if row["case"] in members]
             first, counts = {"arm": arm, "structure": structure, "subgroup": group}, _counted(inside)
-            for metric, better in BETTER.items():
+            for metric, best in better().items():
                 values, capped = by_subject(inside, metric), by_subject(inside, metric, capped=True)
                 told = summarise(np.array(list(values.values())), np.array(list(capped.values())), seed)
-                kind = {"metric": metric, "unit": UNITS[metric], "better": better}
+                kind = {"metric": metric, "unit": unit_of(metric), "better": best}
                 made.append({**first, **kind, **counts, **asdict(told), **_spread(inside, metric)})
     return made
 
@@ -89,9 +97,10 @@ def _spread(rows: Sequence[Row], metric: str) -> dict[str, float | None]:
 
 def comparison_rows(rows: Sequence[Row], baseline: str, seed: int) -> list[dict[str, Any]]:
     """Every other arm against the baseline, over subjects; one Holm family for each metric, all arms and structures."""
-    metrics = [metric for metric, better in BETTER.items() if better != "zero"]
+    order = list(better())
+    metrics = [metric for metric, best in better().items() if best != "zero"]
     made = [row for metric in metrics for row in _family(rows, baseline, metric, seed)]
-    return sorted(made, key=lambda row: (row["order"], list(BETTER).index(row["metric"])))
+    return sorted(made, key=lambda row: (row["order"], order.index(row["metric"])))
 
 
 def _family(rows: Sequence[Row], baseline: str, metric: str, seed: int) -> list[dict[str, Any]]:
@@ -105,14 +114,15 @@ def _family(rows: Sequence[Row], baseline: str, metric: str, seed: int) -> list[
         common = [subject for subject in pair[0] if subject in pair[1]]
         a, b, a_capped, b_capped = (np.array([one[name] for name in common]) for one in (*pair, *capped))
         found = paired(a, b, (a_capped, b_capped), seed)
-        better, worse = (found.higher, found.lower) if BETTER[metric] == "higher" else (found.lower, found.higher)
+        up = better()[metric] == "higher"
+        gained, lost = (found.higher, found.lower) if up else (found.lower, found.higher)
         made.append(
             {
                 "order": order, "arm": arm, "baseline": baseline, "structure": structure, "metric": metric,
-                "unit": UNITS[metric], "subjects": found.n, "better": better, "worse": worse,
+                "unit": unit_of(metric), "subjects": found.n, "better": gained, "worse": lost,
                 "difference": found.difference, "low": found.low, "high": found.high, "test": "Wilcoxon signed-rank",
                 "p": found.p, "effect_size": found.effect, "smallest_p": found.smallest_p,
-                "note": _note(found.n, better + worse),
+                "note": _note(found.n, gained + lost),
             }
         )  # fmt: skip
     adjusted = holm([row["p"] for row in made])

@@ -84,10 +84,12 @@ class Segmentation:
             ModelError: there are none.
             ConfigError: they are of other cases or settings.
         """
-        found, own = read_segmenter(prepared), self.recorded(0)
-        if (found.kind, found.scheme, found.contrast, found.training) != (
-            own.kind, own.scheme, own.contrast, own.training
-        ) or found.config != own.config:  # fmt: skip
+        free = {*SEGMENTERS[self.kind].CHANGEABLE, "keep_data"}
+        found, own = (
+            (one.kind, one.scheme, one.contrast, one.training, {k: v for k, v in one.config.items() if k not in free})
+            for one in (read_segmenter(prepared), self.recorded(0))
+        )
+        if found != own:
             raise ConfigError(
                 f"--prepared {prepared}: its training data are of other cases or settings than those given now. "
                 "Prepare them again, or leave the option out."
@@ -114,11 +116,19 @@ class Segmentation:
             ConfigError: a setting is wrong, or one of training.
         """
         record = read_segmenter(folder)
-        changes = parse_settings(list(settings))
-        fixed = sorted(set(changes) - {"threads", "tile_step", "test_time_mirroring"})
-        if fixed or record.kind not in _learning():
-            raise ConfigError(f"--model {folder}: {', '.join(fixed) or record.kind} cannot be set after the training.")
-        config = build_config(SEGMENTERS[record.kind].Config, {**record.config, **changes}, f"--model {folder}")
+        if record.kind not in _learning():
+            raise ConfigError(
+                f"--model {folder}: expected a segmenter that learns ({', '.join(_learning())}), found one of kind "
+                f"'{record.kind}'. Give its file with --use."
+            )
+        module, changes = SEGMENTERS[record.kind], parse_settings(list(settings))
+        fixed = sorted(set(changes) - module.CHANGEABLE)
+        if fixed:
+            raise ConfigError(
+                f"--model {folder}: {', '.join(fixed)} cannot be set after the training, only "
+                f"{', '.join(sorted(module.CHANGEABLE))}. Leave it out, or train anew."
+            )
+        config = build_config(module.Config, {**record.config, **changes}, f"--model {folder}")
         own = folder if (folder / FILE_NAME).is_file() else folder / FOLDER
         return cls(record.kind, config, record.scheme, record.contrast, own.absolute(), None, record)
 

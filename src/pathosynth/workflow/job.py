@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pathosynth.runs.errors import CasesFailed, InputError
 from pathosynth.runs.files import write_text
+from pathosynth.runs.signals import handled
 from pathosynth.workflow import plan as plans
 from pathosynth.workflow.jobs import Job
 from pathosynth.workflow.plan import State
@@ -115,9 +116,5 @@ def _handing_on(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         asked.append(number)
         process.send_signal(signal.SIGTERM)
 
-    before = {number: signal.signal(number, stop) for number in STOPS}
-    try:
+    with handled(STOPS, stop):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

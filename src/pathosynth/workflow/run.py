@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pathosynth.runs.errors import CasesFailed, ConfigError, PathosynthError
 from pathosynth.runs.files import json_text, write_text
+from pathosynth.runs.signals import handled
 from pathosynth.workflow import plan as plans
-from pathosynth.workflow.job import LOG_LINES, failure
+from pathosynth.workflow.job import LOG_LINES, STOPS, failure
 from pathosynth.workflow.jobs import Job
 from pathosynth.workflow.plan import Plan, State
 
@@ -226,13 +227,8 @@ def _stopping() -> Iterator[Callable[["subprocess.Popen[bytes]"], None]]:
                     child.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
 
-    stops = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in stops}
-    try:
+    with handled(STOPS, lambda number, frame: asked.append(number)):
         yield hand_on
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt
 

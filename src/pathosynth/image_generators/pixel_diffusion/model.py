@@ -14,8 +14,8 @@ from pathosynth.diffusion.networks.concat_unet import ConcatUNet
 from pathosynth.diffusion.networks.label_unet import LabelUNet
 from pathosynth.diffusion.precision import channels_last, use_bf16
 from pathosynth.diffusion.schedule import Schedule, named_schedule
+from pathosynth.image_generators.model_card import model_card
 from pathosynth.image_generators.model_grid import INTENSITY_RULE
-from pathosynth.image_generators.pixel_diffusion.card import model_card
 from pathosynth.image_generators.pixel_diffusion.condition import channel_counts
 from pathosynth.image_generators.pixel_diffusion.config import Config
 from pathosynth.image_generators.sampling_choice import with_choices
@@ -112,8 +112,12 @@ def save_model(
         "intensity_rule": INTENSITY_RULE,
         "facts": facts,
     }
-    count = sum(value.numel() for value in weights.values())
-    card = model_card(config, scheme, spacing_mm, facts, INTENSITY_RULE, count)
+    millions = sum(value.numel() for value in weights.values()) / 1e6
+    card = model_card(
+        "pixel diffusion", config.all_contrasts, scheme, (spacing_mm,) * 3, facts,
+        network=f"`{config.preset}`, predicts `{config.objective}`, {millions:.1f} M parameters",
+        sampling=f"{config.sampling.method}, {config.sampling.steps} steps",
+    )  # fmt: skip
     write_model(folder, GENERATOR, weights, description, card)
 
 

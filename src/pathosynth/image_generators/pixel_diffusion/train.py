@@ -15,7 +15,7 @@ from pathosynth.diffusion.objective import noised, target
 from pathosynth.diffusion.phases import Phase, Ready, Training, Weights, train_phases
 from pathosynth.diffusion.schedule import Schedule
 from pathosynth.diffusion.times import draw_times
-from pathosynth.image_generators.model_grid import common_spacing, in_scheme
+from pathosynth.image_generators.model_grid import common_spacing, pair_for
 from pathosynth.image_generators.pixel_diffusion.config import Config
 from pathosynth.image_generators.pixel_diffusion.crops import Batch, batch_at, make_example
 from pathosynth.image_generators.pixel_diffusion.model import (
@@ -65,7 +65,7 @@ def train(
     identity = {"config": config.model_dump(mode="json"), "seed": seed, "cases": sorted(pair.case for pair in pairs)}
 
     def begin(finished: Mapping[str, Weights]) -> Ready:
-        examples = [make_example(in_scheme(pair, scheme, wanted), wanted, config) for pair in pairs]
+        examples = [make_example(pair_for(pair, scheme, wanted), wanted, config) for pair in pairs]
         schedule, batch = build_schedule(config), config.training.batch
         return Ready(
             lambda step, slot: batch_at(examples, config, seed, step, range(slot * batch, (slot + 1) * batch)),

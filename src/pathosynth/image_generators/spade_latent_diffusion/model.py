@@ -17,9 +17,9 @@ from pathosynth.diffusion.networks.spade_monai import MonaiSpadeAutoencoder, Mon
 from pathosynth.diffusion.networks.spade_unet import SpadeUNet
 from pathosynth.diffusion.precision import channels_last, use_bf16
 from pathosynth.diffusion.schedule import Schedule, named_schedule
+from pathosynth.image_generators.model_card import model_card
 from pathosynth.image_generators.model_grid import INTENSITY_RULE
 from pathosynth.image_generators.sampling_choice import with_choices
-from pathosynth.image_generators.spade_latent_diffusion.card import model_card
 from pathosynth.image_generators.spade_latent_diffusion.config import Config
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError, ModelError
@@ -137,8 +137,14 @@ def save_model(
         "intensity_rule": INTENSITY_RULE,
         "facts": facts,
     }
-    counts = {part: sum(value.numel() for value in named.values()) for part, named in weights.items()}
-    card = model_card(config, scheme, spacing_mm, facts, counts)
+    millions = {part: sum(value.numel() for value in named.values()) / 1e6 for part, named in weights.items()}
+    sizes = ", ".join(f"{part} {number:.1f} M" for part, number in millions.items())
+    sampling = config.sampling
+    card = model_card(
+        "SPADE latent diffusion", config.all_contrasts, scheme, spacing_mm, facts,
+        network=f"`{config.preset}`, predicts `{config.diffusion.objective}`; {sizes} parameters",
+        sampling=f"{sampling.method}, {sampling.steps} steps, guidance {sampling.guidance:g}",
+    )  # fmt: skip
     write_model(folder, GENERATOR, joined(weights), description, card)
 
 

@@ -14,7 +14,7 @@ from pathosynth.diffusion.loop import StepResult
 from pathosynth.diffusion.optimisation import Optimisation
 from pathosynth.diffusion.phases import Phase, Ready, Training, Weights, train_phases
 from pathosynth.diffusion.precision import use_bf16
-from pathosynth.image_generators.model_grid import common_spacing, in_scheme
+from pathosynth.image_generators.model_grid import common_spacing, pair_for
 from pathosynth.image_generators.spade_latent_diffusion.brains import Brains, brains_at, encode_brains
 from pathosynth.image_generators.spade_latent_diffusion.config import Config
 from pathosynth.image_generators.spade_latent_diffusion.examples import Example, check_fit, crops_at, make_example
@@ -66,7 +66,7 @@ def train(
     """
     edge = common_spacing(pairs)
     wanted = load_scheme(config.condition.scheme) if config.condition.scheme else scheme
-    examples = [make_example(in_scheme(pair, scheme, wanted), wanted, config) for pair in pairs]
+    examples = [make_example(pair_for(pair, scheme, wanted), wanted, config) for pair in pairs]
     check_fit(examples, config)
     cases = sorted(f"{pair.case} {pair.contrast}".strip() for pair in pairs)
     identity = {"config": config.model_dump(mode="json"), "seed": seed, "cases": cases}

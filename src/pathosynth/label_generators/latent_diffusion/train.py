@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from torch import Tensor, nn
 
 from pathosynth.data.labelled import LabelledBrain
-from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
+from pathosynth.data.labels import LabelScheme, in_scheme, load_scheme
 from pathosynth.diffusion.distributed import Rank
 from pathosynth.diffusion.latents import Latents, kl_divergence
 from pathosynth.diffusion.loop import StepResult
@@ -141,7 +141,7 @@ def training_set(
     table = np.array([0, *wanted.values], dtype=np.uint16)
     classes, described, cases = [], [], []
     for brain in brains:
-        values = brain.labels if scheme.name == wanted.name else _remapped(brain, scheme, wanted)
+        values = in_scheme(brain.labels, scheme, wanted, f"grid.scheme={wanted.name}, case '{brain.case}'")
         dense, centre = wanted.indices(values), tissue_centre_mm(values, wanted, brain.spacing_mm)
         ages = {"age_weeks": brain.age_weeks, "age_years": brain.age_years}
         for number in range(config.augmentation.copies):
@@ -153,15 +153,6 @@ def training_set(
             cases.append(brain.case)
     logger.info("%d training maps of %d cases", len(cases), len(brains))
     return TrainingSet(np.stack(classes), tuple(described), tuple(cases))
-
-
-def _remapped(brain: LabelledBrain, scheme: LabelScheme, wanted: LabelScheme) -> np.ndarray:
-    if wanted.name not in scheme.to:
-        raise InputError(
-            f"grid.scheme={wanted.name}: case '{brain.case}' is in '{scheme.name}' and there is no remapping between "
-            f"them. Add a table [to.{wanted.name}] to {scheme.path or 'the scheme'}."
-        )
-    return remap_labels(brain.labels, scheme.to[wanted.name], others="error")
 
 
 @torch.inference_mode()

@@ -11,6 +11,9 @@ from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError
 
+CHANGEABLE = frozenset({"threads", "tile_step", "test_time_mirroring"})
+"""Settings that may be changed after the training."""
+
 
 class Config(BaseConfig):
     """How nnU-Net plans, trains and predicts. A field that is null is left to nnU-Net."""

@@ -2,14 +2,13 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
 from pathosynth.checks import CHECKS
-from pathosynth.data.cases import Case, write_cases
+from pathosynth.data.cases import write_cases
 from pathosynth.data.labels import load_scheme
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
@@ -20,6 +19,7 @@ from pathosynth.stages.report.control_figure import draw
 from pathosynth.stages.report.control_numbers import summary
 from pathosynth.stages.report.files import publish
 from pathosynth.stages.report.made import LABEL_CHECKS, Making, Point, judged, kept_case, make_map, steered
+from pathosynth.stages.report.measured import Measuring
 from pathosynth.stages.report.numbers import Numbers
 from pathosynth.stages.report.source import Source, cases_of
 
@@ -54,24 +54,6 @@ class Config(BaseConfig):
         return value
 
 
-@dataclass(frozen=True)
-class Reference:
-    """One real map to be measured and checked like the made ones."""
-
-    set_name: str
-    row: Case
-
-    @property
-    def case(self) -> str:
-        """Name of the case among the cases of all sets."""
-        return f"{self.set_name}/{self.row.case}"
-
-    @property
-    def source(self) -> str:
-        """The set it belongs to."""
-        return self.set_name
-
-
 def plan(sources: Sequence[Source], config: Config, options: Options) -> Plan:
     """Make and measure every map, then draw. A larger grid of c and G, or more maps, goes on with what is there.
 
@@ -88,7 +70,7 @@ def plan(sources: Sequence[Source], config: Config, options: Options) -> Plan:
         sources[0], config.sampling, options.device, closed_loop=config.closed_loop, scheme=config.scheme
     )
     making = Making(labelling, config.check, options.seed, options.out if config.keep else None)
-    references = [Reference(source.name, case) for source in sources[1:] for case in cases_of(source, config.scheme)]
+    references = [Measuring(source.name, case) for source in sources[1:] for case in cases_of(source, config.scheme)]
     points = [
         Point(guidance, c, number, labelling.found.identity)
         for number in range(config.n)
@@ -108,7 +90,7 @@ def plan(sources: Sequence[Source], config: Config, options: Options) -> Plan:
     )
 
 
-def _work(task: Point | Reference, *, making: Making) -> Result:
+def _work(task: Point | Measuring, *, making: Making) -> Result:
     if isinstance(task, Point):
         return Result("done", facts=make_map(task, making))
     scheme = load_scheme(task.row.scheme)

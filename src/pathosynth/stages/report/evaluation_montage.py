@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 
 from pathosynth.data.grid import to_ras
 from pathosynth.data.intensity import robust_scale
-from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
+from pathosynth.data.labels import LabelScheme, in_scheme, load_scheme
 from pathosynth.data.nifti import read_image, read_labels
 from pathosynth.data.volume import Volume
 from pathosynth.runs.errors import PathosynthError
@@ -101,9 +101,7 @@ def _example(found: Evaluated, name: str, row: Row, *, image: bool) -> Example:
 def _labels(folder: Path, files: dict[str, Any], scheme: LabelScheme) -> Volume:
     own = load_scheme(files["scheme"])
     volume = to_ras(read_labels(folder / files["labels"], own, may_be_empty=True))
-    if own.name == scheme.name:
-        return volume
-    return volume.with_array(remap_labels(volume.array, own.to[scheme.name], others="error"))
+    return volume.with_array(in_scheme(volume.array, own, scheme, f"{folder / files['labels']}"))
 
 
 def _draw(

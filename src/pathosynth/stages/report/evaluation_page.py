@@ -14,7 +14,7 @@ from pathosynth import __version__
 from pathosynth.metrics.surface_dice import TOLERANCE_MM
 from pathosynth.stages.report.evaluated import Evaluated
 from pathosynth.stages.report.evaluation_figures import run_means, words
-from pathosynth.stages.score_tables import BETTER, Row
+from pathosynth.stages.score_tables import Row, better
 from pathosynth.stages.subgroups import ALL
 
 TEMPLATE = "evaluation.html.jinja"
@@ -152,7 +152,7 @@ def _comparisons(found: Evaluated) -> list[Row]:
 
 def _good(row: Mapping[str, Any]) -> bool:
     up = (row["difference"] or 0.0) > 0
-    return up == (BETTER[row["metric"]] == "higher")
+    return up == (better()[row["metric"]] == "higher")
 
 
 def _groups(found: Evaluated) -> list[Row]:

@@ -1,27 +1,28 @@
-"""The model card: what a trained model is, in the layout model hubs read (YAML front matter, then Markdown)."""
+"""The card of an image model: what it is, in the layout model hubs read (YAML front matter, then Markdown)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pathosynth.data.labels import LabelScheme
-from pathosynth.image_generators.pixel_diffusion.config import Config
+from pathosynth.data.volume import Spacing
+from pathosynth.image_generators.model_grid import INTENSITY_RULE
 
 TEMPLATE = """---
 library_name: pathosynth
 license: other
-tags: [medical-imaging, brain-mri, label-to-image, diffusion, 3d]
+tags: [medical-imaging, brain-mri, label-to-image, {tag}, 3d]
 ---
-# {contrast} images from labels of scheme `{scheme}`
+# {contrasts} images from labels of scheme `{scheme}`
 
-A pixel diffusion model of pathosynth that renders a {contrast} brain volume from a label map.
+A {kind} model of pathosynth that renders a brain volume from a label map.
 
 | | |
 |---|---|
 | input | label map, scheme `{scheme}`: {labels} |
 | output | float32 image on the same grid; {intensity_rule} |
-| voxel size trained at | {spacing_mm} mm isotropic; other sizes are rendered at this one and brought back |
-| preset | `{preset}`, predicts `{objective}`, {parameters:.1f} M parameters |
-| sampling | {method}, {sampling_steps} steps |
+| voxel size trained at | {spacing} mm; other sizes are rendered at this one and brought back |
+| network | {network} |
+| sampling | {sampling} |
 | training | {steps} steps, seed {seed}, {case_count} cases of {subject_count} subjects |
 
     pathosynth generate-images -i LABELS -o OUT --scheme {scheme} --model THIS_FOLDER
@@ -42,34 +43,36 @@ on real patients.
 
 
 def model_card(
-    config: Config,
+    kind: str,
+    contrasts: Sequence[str],
     scheme: LabelScheme,
-    spacing_mm: float,
+    spacing_mm: Spacing,
     facts: Mapping[str, Any],
-    intensity_rule: str,
-    parameters: int,
+    *,
+    network: str,
+    sampling: str,
 ) -> str:
     """Text of the model card.
 
     Args:
-        config: settings of the run.
+        kind: of the model, in words: "pixel diffusion".
+        contrasts: what it renders.
         scheme: legend of the labels.
-        spacing_mm: voxel size trained at.
+        spacing_mm: voxel edge lengths trained at.
         facts: `steps`, `seed`, `cases` and `subjects` of the training.
-        intensity_rule: what 0 and 1 mean in an image.
-        parameters: number of trained numbers.
+        network: preset, objective and size, in words.
+        sampling: method and number of steps, in words.
     """
     return TEMPLATE.format(
-        contrast=config.contrast,
+        kind=kind,
+        tag=kind.lower().replace(" ", "-"),
+        contrasts=" and ".join(contrasts),
         scheme=scheme.name,
         labels=", ".join(f"{label.value} {label.name}" for label in scheme.labels),
-        intensity_rule=intensity_rule,
-        spacing_mm=f"{spacing_mm:g}",
-        preset=config.preset,
-        objective=config.objective,
-        parameters=parameters / 1e6,
-        method=config.sampling.method,
-        sampling_steps=config.sampling.steps,
+        intensity_rule=INTENSITY_RULE,
+        spacing=" x ".join(f"{edge:g}" for edge in spacing_mm),
+        network=network,
+        sampling=sampling,
         steps=facts["steps"],
         seed=facts["seed"],
         case_count=len(facts["cases"]),
