@@ -140,10 +140,10 @@ def _compare(vectors: dict[str, np.ndarray], reference: CopyReference, kind: str
         told += f" (plain correlation {other.similarity:.2f} with {other.case})"
     if np.isnan(bound):
         few = f"not judged: {len(set(known.subjects))} training subjects are too few for a limit"
-        return Finding("copies", *_NOT_JUDGED, True, f"{told}, {few}")
+        return Finding("copies", *_NOT_JUDGED, True, f"{told}, {few}", judged=False)
     detail = f"{told}, different subjects reach {bound:.2f}"
     return Finding("copies", near.similarity, bound, near.similarity <= bound, detail)
 
 
 def _unjudged(reason: str) -> Finding:
-    return Finding("copies", *_NOT_JUDGED, True, f"not judged: {reason}")
+    return Finding("copies", *_NOT_JUDGED, True, f"not judged: {reason}", judged=False)

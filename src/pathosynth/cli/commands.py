@@ -1,6 +1,7 @@
 """Commands that make files: one call of one stage each."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -127,13 +128,42 @@ def check(
     scheme: o.Scheme = "",
     parents: o.Parents = None,
     checks: o.CheckNames = [],  # noqa: B006, typer needs the plain default
-    model: Annotated[str, typer.Option("--model", help="Model whose training intensities are the yardstick.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", help="Model that made the cases: its training cases are the yardstick.")
+    ] = "",
+    bands: Annotated[
+        Path | None, typer.Option("--bands", metavar="FOLDER", help="Another yardstick: what `bands` wrote.")
+    ] = None,
+    predicted: o.Predicted = None,
 ) -> None:
-    """Keep or reject cases, and say why: writes checks.csv and a cases.csv of the kept ones."""
+    """Keep or reject cases, and say why: writes checks.csv with a score, and tables of kept and rejected cases."""
     from pathosynth.stages import check, inputs
+    from pathosynth.stages.second_opinion import SecondOpinion
 
     known = inputs.read_input(parents, scheme) if parents else []
-    run_plan(check.plan(inputs.read_input(source, scheme), known, checks, model, run_options(common)), common)
+    cases = inputs.read_input(source, scheme)
+    opinion = SecondOpinion.read(predicted, cases, scheme) if predicted else SecondOpinion()
+    run_plan(check.plan(cases, known, check.Wanted(tuple(checks), model, bands, opinion), run_options(common)), common)
+
+
+@command("bands", "Stages")
+def bands(
+    common: Work,
+    *,
+    source: o.Input,
+    scheme: o.Scheme = "",
+    contrast: Annotated[
+        str, typer.Option("--contrast", help="Image to measure, e.g. T2w; by default the one all cases have.")
+    ] = "",
+    predicted: o.Predicted = None,
+) -> None:
+    """Learn from real cases what `check --bands` holds made ones against: intensities, quality, label agreement."""
+    from pathosynth.stages import bands, inputs
+    from pathosynth.stages.second_opinion import SecondOpinion
+
+    cases = inputs.read_input(source, scheme)
+    opinion = SecondOpinion.read(predicted, cases, scheme) if predicted else SecondOpinion()
+    run_plan(bands.plan(cases, contrast, opinion, run_options(common)), common)
 
 
 @command("export", "Stages")

@@ -200,7 +200,7 @@ def write(task: Ordered, made: Made, labelling: Labelling, out: Path) -> Result:
         sidecar=provenance(made, labelling),
     )
     written = {**facts(made, labelling), **outputs.write_case(out, product, rejected=bool(made.why))}
-    written["findings"] = outputs.finding_facts(("", finding) for finding in made.findings)
+    written |= outputs.judged_facts([("", finding) for finding in made.findings])
     return Result("rejected" if made.why else "done", made.why or notes(made, labelling), written)
 
 
