@@ -110,14 +110,23 @@ def generate_images(
     contrast: Annotated[
         str, typer.Option("--contrast", help="What a generator without weights makes or carries; by default T2w.")
     ] = "",
+    best_of: Annotated[
+        int, typer.Option("--best-of", min=1, help="Render so many seeds and keep the one that the checks score best.")
+    ] = 1,
+    bands: Annotated[
+        Path | None,
+        typer.Option("--bands", metavar="FOLDER", help="Yardstick of the score instead of the model's own."),
+    ] = None,
 ) -> None:
     """Render an image for every label map."""
     from pathosynth.stages import generate_images, inputs
+    from pathosynth.stages.seed_choice import Choosing
 
     found = inputs.read_input(source, scheme)
     known = inputs.read_input(parents, scheme) if parents else []
     rendering = rendering_of(common, model, settings, contrast)
-    run_plan(generate_images.plan(found, known, rendering, per_case, run_options(common)), common)
+    choosing = Choosing.of(best_of, rendering.found, bands) if best_of > 1 else None
+    run_plan(generate_images.plan(found, known, rendering, per_case, run_options(common), choosing), common)
 
 
 @command("check", "Stages")
@@ -180,6 +189,9 @@ def export(
         int,
         typer.Option("--folds", min=0, help="Write splits_final.json: synthetic cases train only, no subject leaks."),
     ] = 0,
+    allow_copies: Annotated[
+        bool, typer.Option("--allow-copies", help="Hand on cases of a model whose audit found copies of people.")
+    ] = False,
 ) -> None:
     """Write real and synthetic cases as a data set that nnU-Net trains on."""
     from pathosynth.runs.errors import ConfigError
@@ -188,7 +200,7 @@ def export(
     if layout != "nnunet":
         raise ConfigError(f"--format {layout}: expected nnunet. What synthesize and prepare write is BIDS already.")
     cases = [case for source in sources for case in inputs.read_input(source, scheme)]
-    run_plan(export.plan(cases, contrasts, folds, run_options(common)), common)
+    run_plan(export.plan(cases, contrasts, folds, run_options(common), allow_copies=allow_copies), common)
 
 
 @command("train", "Stages")

@@ -90,6 +90,11 @@ def read_bands(folder: Path) -> Bands | None:
         raise ModelError(f"{path}: damaged ({error}). Copy or train the model again.") from None
 
 
+def folders_of(*models: Found) -> dict[str, dict[str, str]]:
+    """What a run record says of where trained models lie, so that their audits are found later."""
+    return {"models": {found.identity: str(found.folder.resolve()) for found in models if found.folder}}
+
+
 @lru_cache(maxsize=4)
 def _fingerprints(folder: Path) -> CopyReference | None:
     return load_reference(folder)

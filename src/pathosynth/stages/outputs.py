@@ -164,10 +164,7 @@ def write_checks(out: Path, record: RunRecord, order: Sequence[str]) -> None:
 
     Every row has the score of its case (`checks.score`).
     """
-    text = io.StringIO(newline="")
     columns = ("case", "contrast", "check", "value", "limit", "strain", "judged", "passed", "score", "detail")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
     rows = [
         {"case": name, "score": entry.get("score", ""), **finding}
         for name in order
@@ -175,11 +172,17 @@ def write_checks(out: Path, record: RunRecord, order: Sequence[str]) -> None:
         for finding in entry.get("findings", [])
     ]
     if rows:
-        writer.writerows(
-            {key: str(value).lower() if isinstance(value, bool) else value for key, value in row.items()}
-            for row in rows
-        )
-        write_text(out / "checks.csv", text.getvalue())
+        write_rows(out / "checks.csv", [{name: row.get(name, "") for name in columns} for row in rows])
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows with the same keys as CSV; None becomes an empty cell, truth a small word."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: str(value).lower() if isinstance(value, bool) else value for key, value in row.items()})
+    write_text(path, text.getvalue())
 
 
 def memory_gib(cases: Iterable[Case], bytes_per_voxel: float) -> float:

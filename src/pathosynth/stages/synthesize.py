@@ -16,6 +16,7 @@ from pathosynth.stages.cohort import Variant, draw_cohort
 from pathosynth.stages.generate_images import Rendering
 from pathosynth.stages.inputs import Brain
 from pathosynth.stages.judging import Checking, judge, verdict
+from pathosynth.stages.models import folders_of
 from pathosynth.stages.morph import Morphing
 
 Reader = Callable[[Case, str], Brain]
@@ -71,6 +72,7 @@ def plan_with(reader: Reader, cases: Sequence[Case], synthesis: Synthesis, optio
         makes=f"{len(tasks)} labelled {synthesis.rendering.contrast} images with {morph.told(tasks)}, "
         f"rendered by {synthesis.rendering.found.identity}",
         device=synthesis.rendering.device,
+        facts=folders_of(synthesis.rendering.found),
     )
 
 

@@ -14,6 +14,7 @@ from pathosynth.stages import generate_images, generate_labels, outputs
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.generate_images import Rendering
 from pathosynth.stages.judging import Checking, judge, verdict
+from pathosynth.stages.models import folders_of
 from pathosynth.stages.orders import Ordered, Ordering
 from pathosynth.stages.synthesize import draw_montage, read_parent
 
@@ -57,6 +58,7 @@ def plan(generation: Generation, options: Options) -> Plan:
         makes=f"{generate_labels.told(tasks, generation.ordering)}, and a {rendering.contrast} image of each "
         f"rendered by {rendering.found.identity}",
         device=rendering.device if rendering.device != "cpu" else generation.ordering.labelling.device,
+        facts=folders_of(rendering.found, generation.ordering.labelling.found),
     )
 
 
