@@ -20,7 +20,7 @@ MEASURES: Mapping[str, str] = {
     "cjv": "spread within grey and white matter over the distance of their medians",
     "contrast": "distance of the medians of grey and white matter, share of the intensity range",
     "unexplained": "share of the image's variance inside the head that the labels do not explain",
-    "offset": "distance by which labels would have to move to explain the image best, in voxels, to 2 per axis",
+    "offset": "distance by which labels would have to move to explain the image best, in voxels, at most 2",
     "misfit": "largest distance of a spot of 3 mm from the median of its label, for every label, share of the range",
     "efc": "entropy focus criterion of image and air, 0 to 1; only where there is air",
     "fber": "energy of the head over that of the air, decimal logarithm; only where there is air",
@@ -112,8 +112,8 @@ def offset(image: np.ndarray, dense: np.ndarray) -> float:
     """How far labels have to be moved, in voxels, so that they leave least of the image unexplained.
 
     Along every axis the labels are moved by whole voxels up to `REACH_VOXELS`; a parabola through the three lowest
-    values gives the place of the minimum between them, the length of the three places the answer. Labels that were
-    drawn on the image are within a tenth of a voxel (18 fetal and 26 adult maps), whatever the scanner.
+    values gives the place of the minimum between them, and the farthest of the three places is the answer. Labels that
+    were drawn on the image are within a tenth of a voxel (18 fetal and 26 adult maps), whatever the scanner.
     """
     pad = REACH_VOXELS
     around, padded = np.pad(image, pad, mode="edge"), np.pad(dense, pad)
@@ -127,7 +127,7 @@ def offset(image: np.ndarray, dense: np.ndarray) -> float:
             before, here, after = left[best - 1 : best + 2]
             place += 0.5 * (before - after) / max(before - 2 * here + after, 1e-12)
         found.append(place)
-    return float(np.linalg.norm(found))
+    return float(np.abs(found).max())
 
 
 def _misfits(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:

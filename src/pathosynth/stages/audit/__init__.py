@@ -16,8 +16,8 @@ from pathosynth.stages.audit.numbers import rows_of, summary
 from pathosynth.stages.audit.page import audit_page
 from pathosynth.stages.audits import FILE
 from pathosynth.stages.batch import Options, Plan
-from pathosynth.stages.report.evaluation_page import Picture
 from pathosynth.stages.report.files import write_table
+from pathosynth.stages.report.page import Picture
 from pathosynth.stages.report.style import png
 
 CAPTIONS = {
