@@ -70,8 +70,9 @@ def run_checks(
 def score(findings: Sequence[Finding]) -> float:
     """How good a case is, 1 best: 1 / (1 + s), s the 8-norm of the strains of all checks that judged.
 
-    At the limit of one check it is 0.5, beyond it less, and 0 where something could not be measured. The norm is
-    nearly the worst strain, so that nothing makes up for a defect; between cases with the same worst the others decide.
+    At the limit of one check it is 0.5, beyond it less, and 0 where something could not be measured or nothing was. The
+    norm is nearly the worst strain, so that nothing makes up for a defect; of cases with the same worst the others
+    decide.
     The rule is fixed: `generate-images --best-of` selects by it, and it knows nothing of any test set.
     """
     strains = np.array([finding.strain for finding in findings if finding.judged], np.float64)

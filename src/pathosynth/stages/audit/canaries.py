@@ -122,14 +122,16 @@ def _texts_of(path: Path) -> Iterator[tuple[str, str]]:
     if table.is_file():
         cells = re.split(r"[\t\r\n]+", table.read_text(encoding="utf-8", errors="replace"))
         yield from ((cell, table.name) for cell in cells)
-    parts = [path.name, re.sub(r"\.nii(\.gz)?$", "", path.name), *path.parent.parts[-3:]]
+    stem = re.sub(r"\.nii(\.gz)?$", "", path.name)
+    parts = [path.name, stem, *stem.split("_"), *path.parent.parts[-3:]]
     yield from ((part, "a name of a file or folder") for part in parts)
 
 
 def _gzip_name(raw: bytes) -> Iterator[str]:
     """File name stored in a gzip header (RFC 1952), where there is one."""
     if raw[3] & 8 and not raw[3] & 4:
-        yield raw[10 : raw.index(b"\0", 10)].decode("latin-1")
+        name = raw[10 : raw.index(b"\0", 10)].decode("latin-1")
+        yield from (name, name.partition(".")[0])
 
 
 def _printable(content: bytes) -> Iterator[str]:
