@@ -4,8 +4,8 @@
 
 `known` phantoms with rendered images are what a model learnt from; `new` ones have nothing to do with them; every known
 one is planted once elastically warped (as in tests/checks/test_check_copies.py). Similarities are rows of
-OUT/similarities.csv, so that the same command goes on, and rules are compared without computing them again: every part by
-its own 99.5 % limit, and both parts sharing one error rate of 0.5 % (99.75 % each).
+OUT/similarities.csv, so that the same command goes on, and rules are compared without computing them again: every part
+by its own 99.5 % limit, and both parts sharing one error rate of 0.5 % (99.75 % each).
 """
 
 import argparse
