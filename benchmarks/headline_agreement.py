@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from headline_defects import DEFECTS, SCHEME, STRENGTHS, auc
 from pathosynth.checks import run_checks
 from pathosynth.checks.label_agreement import agreement
 from pathosynth.data.findings import CheckInput
 from pathosynth.data.yardstick import AgreementBands
+from pathosynth.metrics.separation import auc
 from pathosynth.stages.inputs import read_brain, read_input
 from pathosynth.stages.second_opinion import SecondOpinion
+from planted_defects import DEFECTS, SCHEME, STRENGTHS
 
 KINDS = ("floating island", "hole", "label shift", "wrong label")
 

@@ -105,13 +105,13 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_card_has_one_section_and_keeps_the_rest(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("# a model\n\n## Memorisation audit\nold\n\n## Limits\nmany\n")
+    (tmp_path / "README.md").write_text("# a model\n\n## Memorisation audit\nstale\n\n## Limits\nmany\n")
     audit = audit_of(tmp_path)
     write_section(tmp_path, told_of(record_of({"generated": [0.1] * 19 + [0.9]}, {}), audit))
     write_section(tmp_path, told_of(record_of({"generated": [0.1] * 20}, {}), audit))
     text = (tmp_path / "README.md").read_text()
     assert text.count("## Memorisation audit") == 1
-    assert "old" not in text
+    assert "stale" not in text
     assert "## Limits\nmany" in text
     assert "| labels | 20 | 0 | 0.0%" in text
     assert "t0" not in text, "no name of a person stands in the card"

@@ -48,16 +48,12 @@ def report(
     ] = None,
     images: Annotated[
         bool,
-        typer.Option(
-            "--images", help="Show MRI of real people in the page (evaluation, rejections); mind who may see it."
-        ),
+        typer.Option("--images", help="Show MRI of real people in the page, not only label maps; mind who may see it."),
     ] = False,
     structure: Annotated[
         str, typer.Option("--structure", help="Structure shown closely (evaluation); by default the ventricles.")
     ] = "",
-    rows: Annotated[
-        int | None, typer.Option("--rows", min=1, help="Rows of pictures at most (gallery, rejections).")
-    ] = None,
+    rows: Annotated[int | None, typer.Option("--rows", min=1, help="Rows of pictures at most.")] = None,
     bins: Annotated[int | None, typer.Option("--bins", min=1, help="Bins of a histogram or of error bands.")] = None,
     settings: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the model's sampling, e.g. steps=10.")
