@@ -40,7 +40,7 @@ def plan(audit: Audit, options: Options) -> Plan:
     refuse_strangers(audit)
     tasks = audit.tasks()
     every = [*audit.training, *audit.held_out, *audit.generated]
-    made = len(tasks) - len(audit.training) - len(audit.held_out)
+    made = len(tasks) - len(audit.own) - len(audit.held_out)
     return Plan(
         command="audit",
         config=audit.described(),
@@ -49,10 +49,10 @@ def plan(audit: Audit, options: Options) -> Plan:
         work=functools.partial(look, audit=audit, out=options.out),
         finish=functools.partial(_finish, audit=audit),
         memory_gib=outputs.memory_gib(every, BYTES_PER_VOXEL),
-        makes=f"an audit of {audit.found.identity}: {len(audit.training)} training cases, {len(audit.held_out)} "
+        makes=f"an audit of {audit.found.identity}: {len(audit.own)} training cases, {len(audit.held_out)} "
         f"held-out ones, {made} generated ones",
         device=audit.device,
-        prepare=lambda waiting: prepare(audit, options.out),
+        prepare=functools.partial(prepare, audit=audit, out=options.out),
     )
 
 

@@ -70,6 +70,11 @@ class Audit:
     show: bool = True
 
     @property
+    def own(self) -> tuple[Case, ...]:
+        """Training cases that are looked at: not the morphed ones, whose parents are found in their place."""
+        return tuple(case for case in self.training if case.origin != "morphed") or self.training
+
+    @property
     def makes_labels(self) -> bool:
         """Whether the model makes label maps, not images."""
         return self.found.generator in LABEL_GENERATORS
@@ -81,7 +86,7 @@ class Audit:
 
     def tasks(self) -> list[Task]:
         """Everything that is looked at, in the order of the report."""
-        known = [Task(f"training_{case.case}", "training", case) for case in self.training]
+        known = [Task(f"training_{case.case}", "training", case) for case in self.own]
         known += [Task(f"held-out_{case.case}", "held-out", case) for case in self.held_out]
         if self.generated:
             return [*known, *(Task(f"generated_{case.case}", "generated", case) for case in self.generated)]

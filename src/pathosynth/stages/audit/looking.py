@@ -1,5 +1,6 @@
 """One case of an audit: how like the training cases it is, how well the model knows it, what the model makes of it."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ MADE = "generated"
 """Subfolder of OUT for what the audit lets the model make."""
 
 
-def prepare(audit: Audit, out: Path) -> None:
+def prepare(waiting: Sequence[Task], *, audit: Audit, out: Path) -> None:
     """Fingerprints of the training cases, anew and not as the model folder has them.
 
     Raises:
@@ -37,9 +38,8 @@ def prepare(audit: Audit, out: Path) -> None:
     """
     if (out / "copies.safetensors").is_file():
         return
-    own = [case for case in audit.training if case.origin != "morphed"] or list(audit.training)
-    scheme = inputs.one_scheme(own)
-    brains = [_pair(case, scheme, audit.contrast) for case in own]
+    scheme = inputs.one_scheme(audit.own)
+    brains = [_pair(case, scheme, audit.contrast) for case in audit.own]
     save_reference(out, learn_copies(brains, scheme, [one.image for one in brains] if audit.contrast else None))
 
 

@@ -52,7 +52,7 @@ def summary(record: Mapping[str, Any], rows: Sequence[Row], found: Sequence[Spot
         "model": audit.found.identity,
         "weights": weights_of(audit.found.identity),
         "generator": audit.found.generator,
-        "training": {"cases": len(audit.training), "people": len({case.subject for case in audit.training})},
+        "training": {"cases": len(audit.own), "people": len({case.subject for case in audit.training})},
         "held_out": {"cases": len(audit.held_out), "people": len({case.subject for case in audit.held_out})},
         "generated": len(entries(content, "generated")),
         "control": audit.control.identity if audit.control else None,
