@@ -15,7 +15,8 @@ from pathosynth.data.phantom import brain_phantom
 SPACING_MM = 4.0
 PEOPLE = 5
 TINY = (
-    "network.width=16", "network.multipliers=[1,2]", "network.blocks=1", "network.head_width=8", "training.crop_voxels=[24,32,24]",
+    "network.width=16", "network.multipliers=[1,2]", "network.blocks=1", "network.head_width=8",
+    "training.crop_voxels=[24,32,24]",
     "training.precision=fp32", "training.flip=0", "training.affine=0", "training.learning_rate=0.003",
     "training.ema_decay=0.98", "sampling.steps=4",
 )  # fmt: skip
