@@ -28,7 +28,7 @@ def shares(found: Judged) -> Figure:
     for place, count in zip(places, counts, strict=True):
         ax.annotate(f" {count}", (100 * count / len(found.cases), place), fontsize=SMALL, color=INK, va="center")
     ax.set_yticks(places, [name.replace("_", " ") for name in names])
-    ax.invert_yaxis()
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlim(0, max(5.0, 115 * max(counts) / len(found.cases)))
     dress(ax, x=f"rejected (% of {len(found.cases)} cases)")
     return figure
@@ -51,7 +51,7 @@ def strains(found: Judged) -> Figure:
                         ax.plot(min(value, HIGHEST), y, "o", ms=3, mew=0, color=color, alpha=0.7, clip_on=False)
     ax.axvline(1.0, color=INK, lw=0.9, ls="--")
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    ax.invert_yaxis()
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlim(0, HIGHEST)
     dress(ax, x="share of the limit used up (1 is the limit, 4 stands for all beyond)")
     ax.grid(axis="y", color=FAINT, lw=0.3, alpha=0.4)
@@ -72,9 +72,9 @@ def montage(cases: Sequence[JudgedCase], *, images: bool) -> Figure | None:
     box = extent_mm(heads)
     widths = [box[across] for across, _ in PLANES.values()]
     tallest = max(box[up] for _, up in PLANES.values())
-    unit = 5.4 / (2 * sum(widths))
+    unit = 5.9 / (2 * sum(widths))
     figure = new_figure(len(rows) * tallest * unit + 0.6, width=7.4)
-    grid = figure.subplots(len(rows), 7, squeeze=False, width_ratios=[1.9 / unit, *widths, *widths])
+    grid = figure.subplots(len(rows), 7, squeeze=False, width_ratios=[1.35 / unit, *widths, *widths])
     for axes, (one, head) in zip(grid, rows, strict=True):
         axes[0].set_axis_off()
         axes[0].text(0, 0.5, _told(one), fontsize=SMALL - 1, color=INK, va="center", transform=axes[0].transAxes)
