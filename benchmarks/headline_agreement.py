@@ -18,13 +18,14 @@ import numpy as np
 from pathosynth.checks import run_checks
 from pathosynth.checks.label_agreement import agreement
 from pathosynth.data.findings import CheckInput
+from pathosynth.data.grid import crop, crop_box
 from pathosynth.data.yardstick import AgreementBands
 from pathosynth.metrics.separation import auc
 from pathosynth.stages.inputs import read_brain, read_input
 from pathosynth.stages.second_opinion import SecondOpinion
 from planted_defects import DEFECTS, SCHEME, STRENGTHS
 
-KINDS = ("floating island", "hole", "label shift", "wrong label")
+KINDS = ("label shift", "wrong label")
 
 
 def opinions(cases: Path, predicted: Path) -> dict[str, CheckInput]:
@@ -35,7 +36,9 @@ def opinions(cases: Path, predicted: Path) -> dict[str, CheckInput]:
         if row.case in opinion.cases:
             brain = read_brain(row, SCHEME)
             labels = opinion.labels_on(opinion.cases[row.case], row, SCHEME)
-            found[row.case] = CheckInput(None, brain.labels.array, SCHEME, brain.labels.spacing_mm, predicted=labels)
+            box = crop_box((brain.labels.array > 0) | (labels > 0), 6)
+            own, seen = crop(brain.labels.array, box, 0), crop(labels, box, 0)
+            found[row.case] = CheckInput(None, own, SCHEME, brain.labels.spacing_mm, predicted=seen)
     return found
 
 

@@ -45,6 +45,29 @@ def trained(run: Run, source: Path, out: Path, steps: int) -> Path:
     return out
 
 
+def test_an_audit_from_end_to_end(run: Run, tmp_path: Path) -> None:
+    """A model that has learnt next to nothing has nothing to copy."""
+    known, strangers = people(tmp_path / "known", range(3)), people(tmp_path / "strangers", range(40, 43))
+    model = trained(run, known, tmp_path / "model", 2)
+    assert json.loads((model / "quality.json").read_text())["subjects"] == [0, 1, 2]
+    out = tmp_path / "audit"
+    call = ("audit", model, "-i", known, "--held-out", strangers, "--scheme", "kcl8", "-o", out)
+    result = run(*call)
+    assert result.exit_code == 0, result.stderr
+    told = json.loads((out / "audit.json").read_text())
+    assert (told["parts"]["texture"]["judged"], told["parts"]["texture"]["held_out"]) == (3, 3)
+    assert told["above_limit"] == []
+    assert told["membership"]["members"] == told["membership"]["others"] == 3
+    assert told["canaries"]["found"] == 0
+    assert json.loads((model / "audit.json").read_text())["weights"] == told["weights"]
+    assert "## Memorisation audit" in (model / "README.md").read_text()
+    page = (out / "audit.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in page.replace("http-equiv", "")
+    strange = run("audit", model, "-i", strangers, "--scheme", "kcl8", "-o", tmp_path / "other")
+    assert (strange.exit_code, "among the 3 people" in strange.stderr) == (2, True)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_an_overfit_model_is_found_out_and_export_refuses_its_cases(run: Run, tmp_path: Path) -> None:
