@@ -4,12 +4,14 @@
 
 CASES are real scans with labels, PREDICTED what a segmenter of other real cases found in them, HELD_OUT real cases of
 the segmenter's own kind that it did not learn from, HELD_OUT_PREDICTED what it found there: they set the bands. Labels
-are spoilt as in headline_defects.py; the image, and so the prediction, stays. Dice of clean cases is told too.
+are spoilt as in headline_defects.py; the image, and so the prediction, stays. A case that is also held out is judged by the others
+alone. Dice of clean cases is told too.
 """
 
 import argparse
 import json
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +44,11 @@ def opinions(cases: Path, predicted: Path) -> dict[str, CheckInput]:
     return found
 
 
+def bands_of(dice: Sequence[Mapping[str, float]]) -> AgreementBands:
+    names = dict.fromkeys(name for one in dice for name in one)
+    return AgreementBands("", {name: np.array([one.get(name, np.nan) for one in dice]) for name in names})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("cases", "predicted", "held_out", "held_out_predicted"):
@@ -49,13 +56,11 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path)
     options = parser.parse_args()
     held_out = opinions(options.held_out, options.held_out_predicted)
-    dice = [agreement(case) for case in held_out.values()]
-    names = dict.fromkeys(name for one in dice for name in one)
-    bands = AgreementBands("", {name: np.array([one.get(name, np.nan) for one in dice]) for name in names})
+    dice = {name: agreement(case) for name, case in held_out.items()}
     judged = opinions(options.cases, options.predicted)
     clean, spoilt = {}, {kind: [] for kind in KINDS}
     for case, given in judged.items():
-        known = replace(given, agreement=bands)
+        known = replace(given, agreement=bands_of([one for name, one in dice.items() if name != case]))
         clean[case] = run_checks(known, ["label_agreement"])[0]
         image = np.zeros(given.labels.shape, np.float32)
         for kind in KINDS:
@@ -64,7 +69,7 @@ def main() -> None:
                 bad = DEFECTS[kind](replace(known, image=image), strength, rng)
                 spoilt[kind].append((strength, run_checks(replace(bad, image=None), ["label_agreement"])[0]))
     told = {
-        "held_out": {name: [round(float(v), 3) for v in values] for name, values in bands.dice.items()},
+        "held_out": {name: {k: round(v, 3) for k, v in one.items()} for name, one in dice.items()},
         "clean": {case: {"strain": round(one.value, 3), "detail": one.detail} for case, one in clean.items()},
         "dice": {case: {k: round(v, 3) for k, v in agreement(one).items()} for case, one in judged.items()},
     }
