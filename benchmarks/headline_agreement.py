@@ -3,9 +3,9 @@
     python benchmarks/headline_agreement.py CASES PREDICTED HELD_OUT HELD_OUT_PREDICTED [-o OUT.json]
 
 CASES are real scans with labels, PREDICTED what a segmenter of other real cases found in them, HELD_OUT real cases of
-the segmenter's own kind that it did not learn from, HELD_OUT_PREDICTED what it found there: they set the bands. Labels
-are spoilt as in headline_defects.py; the image, and so the prediction, stays. A case that is also held out is judged by the
-others alone. Dice of clean cases is told too.
+the segmenter's own kind that it did not learn from, HELD_OUT_PREDICTED what it found there: they set the bands.
+Labels are spoilt as in headline_defects.py; the image, and so the prediction, stays. A case that is also held out is
+judged by the others alone. Dice of clean cases is told too.
 """
 
 import argparse
