@@ -45,6 +45,7 @@ def trained(run: Run, source: Path, out: Path, steps: int) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_an_audit_from_end_to_end(run: Run, tmp_path: Path) -> None:
     """A model that has learnt next to nothing has nothing to copy."""
     known, strangers = people(tmp_path / "known", range(3)), people(tmp_path / "strangers", range(40, 43))

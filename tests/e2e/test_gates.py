@@ -86,6 +86,7 @@ def test_a_spoilt_image_is_turned_down_scored_and_shown(run: Run, real: Path, ba
     assert (bad["case"], "quality" in bad["failed"]) == ("c8", True)
 
 
+@pytest.mark.slow
 def test_best_of_takes_the_highest_score_and_the_same_again(run: Run, real: Path, bands: Path, tmp_path: Path) -> None:
     call = ("generate-images", "-i", real / "head0_dseg.nii.gz", "--scheme", "kcl8", "--model", "gaussian_mixture",
             "--best-of", 3, "--bands", bands)  # fmt: skip
