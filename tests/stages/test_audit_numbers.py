@@ -74,6 +74,9 @@ def test_membership_is_told_apart_only_where_losses_differ(rng: np.random.Genera
     audit = audit_of()
     apart = told_of(record_of({}, {"training": [0.1] * 8, "held-out": [0.2] * 8}), audit)["membership"]
     assert (apart["auc"], apart["told_apart"], apart["others"]) == (1.0, True, 8)
+    few = audit_of(people=3)
+    by_chance = told_of(record_of({}, {"training": [0.1] * 3, "held-out": [0.2] * 3}), few)["membership"]
+    assert (by_chance["auc"], by_chance["told_apart"]) == (1.0, False), "three and three are apart once in twenty"
     mixed = rng.uniform(0.1, 0.2, 16).tolist()
     same = told_of(record_of({}, {"training": mixed[:8], "held-out": mixed[8:]}), audit)["membership"]
     assert not same["told_apart"]

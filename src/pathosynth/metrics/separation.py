@@ -20,7 +20,10 @@ def auc(higher: np.ndarray, lower: np.ndarray) -> float:
 def auc_interval(
     higher: np.ndarray, lower: np.ndarray, subjects: tuple[Sequence[str], Sequence[str]], seed: int
 ) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of `auc`, people drawn within both groups; NaN twice below two people in one.
+    """95 % interval of `auc`, people drawn within both groups; NaN twice below two people in one.
+
+    The percentile bootstrap, never narrower than Wilson's interval of a share among as many people as the smaller group
+    has: groups that do not overlap, as three and three often do by chance, would have an interval of no width.
 
     Args:
         higher: (n,) of the first group.
@@ -37,14 +40,17 @@ def auc_interval(
         drawn = [np.concatenate([group[i] for i in rng.integers(0, len(group), len(group))]) for group in groups]
         found.append(auc(drawn[0], drawn[1]))
     low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
+    least, most = _wilson(auc(higher, lower), min(len(group) for group in groups))
+    return min(float(low), least), max(float(high), most)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927); 0 to 1 where nothing was counted."""
-    if not count:
-        return 0.0, 1.0
-    share, spread = hits / count, _Z**2 / count
+    return _wilson(hits / count, count) if count else (0.0, 1.0)
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    spread = _Z**2 / count
     middle = (share + spread / 2) / (1 + spread)
     half = _Z / (1 + spread) * float(np.sqrt(share * (1 - share) / count + spread / (4 * count)))
     return max(0.0, middle - half), min(1.0, middle + half)

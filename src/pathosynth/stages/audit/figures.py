@@ -24,7 +24,8 @@ def distances(rows: Sequence[Row], known: CopyReference) -> Figure | None:
     if not parts:
         return None
     figure = new_figure(2.2, width=2.4 * max(len(parts), 2))
-    for ax, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
+    panels = figure.subplots(1, len(parts), squeeze=False)[0]
+    for ax, part in zip(panels, parts, strict=True):
         own = [row for row in rows if row["part"] == part]
         sets = {
             "generated": [row["similarity"] for row in own if row["role"] == "generated"],
@@ -41,7 +42,8 @@ def distances(rows: Sequence[Row], known: CopyReference) -> Figure | None:
         if limit is not None and np.isfinite(limit):
             ax.axvline(limit, color=INK, lw=0.9, ls="--", label="limit")
         dress(ax, x=f"likeness of {part}", y="density" if part == parts[0] else "", title=part)
-        ax.legend(fontsize=SMALL - 1, frameon=False)
+    handles = {name: one for ax in panels for one, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False)
     return figure
 
 
@@ -60,7 +62,8 @@ def losses(record: dict[str, Any], levels: Sequence[float]) -> Figure | None:
             ax.plot(levels, one, "-", color=color, lw=0.7, alpha=0.6, label=role if place == 0 else None)
     ax.set_yscale("log")
     dress(ax, x="noise level (diffusion time)", y="denoising loss")
-    ax.legend(fontsize=SMALL, frameon=False)
+    ax.tick_params(which="minor", labelsize=SMALL - 1)
+    figure.legend(loc="outside upper right", ncols=2, fontsize=SMALL, frameon=False)
     return figure
 
 
