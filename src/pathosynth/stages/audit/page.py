@@ -49,8 +49,8 @@ def _notes(told: Mapping[str, Any]) -> list[str]:
 
 
 def _parts(told: Mapping[str, Any]) -> Table:
-    columns = ("compared", "judged", "copies", "share", "95 % interval", "allowed", "above the 95 % rule", "limit",
-               "median", "median of held-out people", "held-out taken for copies")  # fmt: skip
+    columns = ("compared", "judged", "copies", "share", "95 % interval", "allowed", "over 95 % rule", "limit",
+               "median", "held-out median", "held-out copies")  # fmt: skip
     rows = tuple(
         (
             part, str(one["judged"]), ("!" if one["copies"] > one["allowed"] else "") + str(one["copies"]),
@@ -77,7 +77,7 @@ def _membership(told: Mapping[str, Any]) -> str:
     if found is None:
         return "Not done: give --held-out cases of other people, or a --control model that did not learn from these."
     verdict = "can be told apart by their loss" if found["told_apart"] else "cannot be told apart by their loss"
-    return f"Training cases {verdict}. An AUC of 0.5 is chance; with n cases in each group intervals are wide."
+    return f"Training cases {verdict}. An AUC of 0.5 is chance; few people make wide intervals."
 
 
 def _membership_table(told: Mapping[str, Any]) -> tuple[Table, ...]:
