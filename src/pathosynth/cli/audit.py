@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from pathosynth.cli import options as o
-from pathosynth.cli.app import Cases, command
+from pathosynth.cli.app import Work, command
 from pathosynth.cli.running import run_options, run_plan
 
 
 @command("audit", "Stages")
 def audit(
-    common: Cases,
+    common: Work,
     *,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder, or a shipped model.")],
     source: o.Input,
