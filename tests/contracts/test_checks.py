@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pathosynth.checks import CHECKS, copies, run_checks
+from pathosynth.checks import CHECKS, copies, run_checks, score
+from pathosynth.checks.learning import learn, measured
 from pathosynth.data.findings import CheckInput, Finding
 from pathosynth.data.labels import load_scheme
 from pathosynth.data.pairs import Pair
@@ -37,7 +38,9 @@ def trained() -> list[CheckInput]:
 def good() -> list[CheckInput]:
     pairs = [Pair(f"case{i}", f"subject{i}", c.labels, c.image, c.spacing_mm) for i, c in enumerate(trained())]
     known = copies.learn_copies(pairs, SCHEME, [pair.image for pair in pairs])
-    return [replace(rendered(seed), training_cases=known) for seed in range(5)]
+    yardstick = learn([measured(p.subject, p.labels, p.image, SCHEME, p.spacing_mm) for p in pairs])
+    cases = [replace(rendered(seed), training_cases=known, yardstick=yardstick) for seed in range(5)]
+    return [replace(case, predicted=case.labels) for case in cases]
 
 
 def ventricle_open_to_the_background(case: CheckInput) -> CheckInput:
@@ -82,6 +85,27 @@ def grey_and_fluid_alike(case: CheckInput) -> CheckInput:
     return replace(case, image=image)
 
 
+def two_slices_exchanged(case: CheckInput) -> CheckInput:
+    image = case.image.copy()
+    image[:, :, [38, 50]] = image[:, :, [50, 38]]
+    return replace(case, image=image)
+
+
+def labels_two_voxels_beside_the_image(case: CheckInput) -> CheckInput:
+    return replace(case, labels=np.roll(case.labels, 2, axis=1))
+
+
+def static(case: CheckInput) -> CheckInput:
+    noise = np.random.default_rng(0).normal(size=case.image.shape).astype(np.float32)
+    return replace(case, image=np.where(case.labels > 0, noise, 0).astype(np.float32))
+
+
+def ventricles_that_the_segmenter_does_not_see(case: CheckInput) -> CheckInput:
+    seen = ndimage.binary_erosion(SCHEME.mask(case.labels, "ventricles"), iterations=2)
+    lost = SCHEME.mask(case.labels, "ventricles") & ~seen
+    return replace(case, predicted=np.where(lost, SCHEME.group("white_matter")[0], case.labels))
+
+
 LABELS_ONLY = ("islands", "nesting", "sides")
 
 
@@ -95,7 +119,11 @@ DEFECTS: dict[str, Callable[[CheckInput], CheckInput]] = {
     "nesting": cortex_torn_off,
     "sides": left_and_right_exchanged,
     "slice_steps": one_slice_brighter,
+    "slice_order": two_slices_exchanged,
     "intensity": grey_and_fluid_alike,
+    "quality": labels_two_voxels_beside_the_image,
+    "unusual": static,
+    "label_agreement": ventricles_that_the_segmenter_does_not_see,
     "copies": training_case_mirrored,
 }
 
@@ -191,3 +219,19 @@ def test_labels_alone_can_be_judged(good: list[CheckInput]) -> None:
 def test_folds_are_not_mistaken_for_slice_steps_after_smoothing(good: list[CheckInput]) -> None:
     image = ndimage.gaussian_filter(good[0].image, 0.7)
     assert run("slice_steps", replace(good[0], image=image)).passed
+
+
+def test_the_score_falls_with_every_planted_defect(good: list[CheckInput]) -> None:
+    """1 is best and 0.5 the limit: a case that fails a check is below, one that passes all is not."""
+    for name in CHECKS:
+        best = run_checks(good[2], [name])
+        assert score(run_checks(DEFECTS[name](good[2]), [name])) < 0.5, name
+        assert score(best) >= 0.5 or not best[0].judged, name
+    assert score([]) == 0
+    assert score(run_checks(replace(good[2], labels=None))) == 0
+
+
+def test_what_was_not_judged_does_not_count(good: list[CheckInput]) -> None:
+    alone = run_checks(replace(good[0], predicted=None), ["label_agreement", "islands"])
+    assert not alone[0].judged
+    assert score(alone) == score(alone[1:])

@@ -124,6 +124,8 @@ def test_train_stops_and_goes_on_and_the_model_renders(run: Run, dataset: Path, 
     assert weights[0].read_bytes() == weights[1].read_bytes()
     bands = json.loads((tmp_path / "model" / "bands.json").read_text())
     assert bands["white_matter"][0] < bands["brainstem"][0]
+    quality = json.loads((tmp_path / "model" / "quality.json").read_text())
+    assert len(quality["measures"]["noise"]) == len(quality["features"]) > 0
     facts = json.loads(run("info", tmp_path / "model", "--json").stdout)
     assert (facts["generator"], facts["spacing_mm"]) == ("pixel_diffusion", 1.6)
     for name in ("one", "two"):

@@ -6,7 +6,7 @@ made by a generator: one morphed from a known parent resembles it on purpose, as
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -106,6 +106,33 @@ def check(case: CheckInput, config: Config) -> Finding:
     return Finding("copies", worst.value, worst.limit, all(finding.passed for finding in findings), detail)
 
 
+def likeness_of(
+    labels: np.ndarray, image: np.ndarray | None, scheme: LabelScheme, known: CopyReference
+) -> list[dict[str, Any]]:
+    """Likeness to the nearest training case, for an audit, which tells it for copies and novel cases alike.
+
+    Args:
+        labels: (I, J, K) of `scheme`.
+        image: same grid; None where there is none.
+        scheme: legend.
+        known: the training cases.
+
+    Returns:
+        For every judged part (labels, image) a row with `part`, `similarity`, `case`, `subject`, `mirror` and the
+        limits `suspect` (95 %) and `copy` (99.5 %), NaN where the training people were too few for one. Nothing where
+        there is no cerebrum or nothing to recognise one by.
+    """
+    frame = fingerprints.frame_of(labels, scheme)
+    rows = []
+    for kind, vector in _all_kinds(frame, image) if frame is not None else ():
+        if kind in _JUDGED and kind in known and _usable(vector):
+            near, among = likeness.nearest(vector, known[kind], kind), known[kind]
+            subject = among.subjects[among.cases.index(near.case)]
+            row = {"part": _JUDGED[kind], "similarity": near.similarity, "case": near.case, "subject": subject}
+            rows.append(row | {"mirror": near.mirror, "suspect": among.suspect, "copy": among.copy})
+    return rows
+
+
 def _all_kinds(frame: Frame, image: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:
     """Every embedding that can be computed, by name."""
     yield "folds-labels-v1", fingerprints.label_folds(frame)
@@ -140,10 +167,10 @@ def _compare(vectors: dict[str, np.ndarray], reference: CopyReference, kind: str
         told += f" (plain correlation {other.similarity:.2f} with {other.case})"
     if np.isnan(bound):
         few = f"not judged: {len(set(known.subjects))} training subjects are too few for a limit"
-        return Finding("copies", *_NOT_JUDGED, True, f"{told}, {few}")
+        return Finding("copies", *_NOT_JUDGED, True, f"{told}, {few}", judged=False)
     detail = f"{told}, different subjects reach {bound:.2f}"
     return Finding("copies", near.similarity, bound, near.similarity <= bound, detail)
 
 
 def _unjudged(reason: str) -> Finding:
-    return Finding("copies", *_NOT_JUDGED, True, f"not judged: {reason}")
+    return Finding("copies", *_NOT_JUDGED, True, f"not judged: {reason}", judged=False)

@@ -16,6 +16,9 @@ from pathosynth.data.pairs import Pair
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
 
+SPAN = 0.2
+"""How far inside its range the worst tissue of a good case lies, for the score: 0.1 to 0.25 in real ones."""
+
 
 class Config(BaseConfig):
     """How far from the training images is too far. Intensities in units of the robust range (`data.intensity`)."""
@@ -40,11 +43,16 @@ def learn_bands(pairs: Sequence[Pair], scheme: LabelScheme) -> dict[str, tuple[f
     """
     if not pairs:
         raise InputError("Intensity bands: expected at least one training image with labels, found none.")
+    return bands_over([label_medians(pair.image, pair.labels, scheme) for pair in pairs])
+
+
+def bands_over(cases: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    """Lowest and highest median of every label over cases measured by `label_medians`."""
     seen: dict[str, list[float]] = {}
-    for pair in pairs:
-        for name, median in _medians(pair.image, pair.labels, scheme, 1).items():
+    for medians in cases:
+        for name, median in medians.items():
             seen.setdefault(name, []).append(median)
-    return {name: (round(min(medians), 4), round(max(medians), 4)) for name, medians in seen.items()}
+    return {name: (round(min(found), 4), round(max(found), 4)) for name, found in seen.items()}
 
 
 def check(case: CheckInput, config: Config) -> Finding:
@@ -54,7 +62,7 @@ def check(case: CheckInput, config: Config) -> Finding:
         return rejected("intensity", 0.0, reason)
     fewest = max(1, int(config.smallest_ml * 1000 / float(np.prod(case.spacing_mm))))
     try:
-        medians = _medians(case.image, case.labels, case.scheme, fewest)
+        medians = label_medians(case.image, case.labels, case.scheme, fewest)
     except InputError as error:
         return rejected("intensity", 0.0, str(error))
     if case.bands is not None:
@@ -65,10 +73,10 @@ def check(case: CheckInput, config: Config) -> Finding:
         return rejected("intensity", 0.0, "no tissue could be compared: no band and no CSF, cortex and white matter")
     name = max(excess, key=lambda key: excess[key])
     detail = f"worst: {name}, {excess[name]:+.3f} of the intensity range beyond what is allowed"
-    return Finding("intensity", excess[name], 0.0, excess[name] <= 0, detail)
+    return Finding("intensity", excess[name], 0.0, excess[name] <= 0, detail, span=SPAN)
 
 
-def _medians(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme, fewest: int) -> dict[str, float]:
+def label_medians(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme, fewest: int = 1) -> dict[str, float]:
     """Median of every label with at least `fewest` voxels, after the intensity rule; by label name."""
     scaled, _, _ = robust_scale(image, labels > 0)
     values = {label.name: scaled[labels == label.value] for label in scheme.labels}

@@ -1,11 +1,18 @@
-"""Floating parts, holes, and tissue outside the skull."""
+"""Floating parts, holes, and tissue outside the skull.
+
+With measures of real cases (the yardstick) what real label maps have of each kind is allowed: some protocols leave CSF
+in hundreds of pieces.
+"""
 
 import cc3d
 import numpy as np
 import pydantic
 from scipy import ndimage
 
+from pathosynth.checks import limits
 from pathosynth.data.findings import CheckInput, Finding, rejected
+from pathosynth.data.labels import LabelScheme
+from pathosynth.data.volume import Spacing
 from pathosynth.runs.config import Config as BaseConfig
 
 
@@ -14,6 +21,10 @@ class Config(BaseConfig):
 
     stray_mm3: float = pydantic.Field(200.0, ge=0)
     """Largest volume of islands, holes and parts outside the head together, beyond what the source labels had."""
+    beyond_mm3: float = pydantic.Field(60.0, ge=0)
+    """The same beyond what real cases have, where that is known and there is no source."""
+    widen: float = pydantic.Field(1.25, ge=1)
+    """How much more than the most that any real case has of one kind is allowed."""
     piece_share: float = pydantic.Field(0.02, gt=0, lt=1)
     """A piece smaller than this share of its label's largest piece is an island (left and right parts are not). The
     largest piece of the source counts where it is smaller: a fourth ventricle does not become an island because the
@@ -25,6 +36,8 @@ def check(case: CheckInput, config: Config) -> Finding:
     reason = case.unusable(image=False, labels=True)
     if reason or case.labels is None:
         return rejected("islands", config.stray_mm3, reason)
+    if case.source_labels is None and case.yardstick is not None and len(case.yardstick.subjects) >= limits.FEWEST:
+        return _against_real(case, config)
     source = case.labels if case.source_labels is None else case.source_labels
     stray = _stray_mm3(case.labels, source, case, config.piece_share)
     before = dict.fromkeys(stray, 0.0)
@@ -33,6 +46,41 @@ def check(case: CheckInput, config: Config) -> Finding:
     value = sum(max(0.0, stray[kind] - before[kind]) for kind in stray)
     listed = ", ".join(f"{kind} {volume:.0f} (source {before[kind]:.0f})" for kind, volume in stray.items())
     return Finding("islands", value, config.stray_mm3, value <= config.stray_mm3, f"mm3: {listed}")
+
+
+def loose_parts(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:
+    """What the yardstick knows of label maps, in mm3: holes, parts outside the head, and loose parts of every label.
+
+    ``second`` is the second largest 26-connected piece of a label, ``loose`` all smaller ones together.
+    """
+    voxel_mm3 = float(np.prod(spacing_mm))
+    head = labels > 0
+    main = cc3d.largest_k(head, k=1, connectivity=26) > 0
+    found = {
+        "outside": float((head & ~main).sum()) * voxel_mm3,
+        "holes": float((ndimage.binary_fill_holes(head) & ~head).sum()) * voxel_mm3,
+    }
+    for label in scheme.labels:
+        sizes = np.sort(_piece_sizes((labels == label.value) & main))
+        if sizes.size:
+            found[f"second {label.name}"] = float(sizes[:-1][-1:].sum()) * voxel_mm3
+            found[f"loose {label.name}"] = float(sizes[:-2].sum()) * voxel_mm3
+    return found
+
+
+def _against_real(case: CheckInput, config: Config) -> Finding:
+    """Volume in mm3 beyond what real cases have of each kind; a kind they are not known to have counts in full."""
+    if case.labels is None or case.yardstick is None:
+        raise ValueError("expected labels and a yardstick")
+    found = loose_parts(case.labels, case.scheme, case.spacing_mm)
+    beyond = {}
+    for kind, volume in found.items():
+        known = case.yardstick.measures.get(kind, np.zeros(1))
+        beyond[kind] = max(0.0, volume - config.widen * float(np.nanmax(known, initial=0.0)))
+    value = sum(beyond.values())
+    worst = max(beyond, key=lambda kind: beyond[kind])
+    detail = f"{value:.0f} mm3 beyond what real cases have; worst: {worst}, {found[worst]:.0f} mm3"
+    return Finding("islands", value, config.beyond_mm3, value <= config.beyond_mm3, detail)
 
 
 def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, piece_share: float) -> dict[str, float]:

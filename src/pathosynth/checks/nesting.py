@@ -22,7 +22,9 @@ def check(case: CheckInput, config: Config) -> Finding:
     if reason or case.labels is None:
         return rejected("nesting", config.bare_share, reason)
     if not (case.scheme.has("white_matter") and case.scheme.has("cortex")):
-        return Finding("nesting", 0.0, config.bare_share, True, "not judged: the scheme tells no cortex apart")
+        return Finding(
+            "nesting", 0.0, config.bare_share, True, "not judged: the scheme tells no cortex apart", judged=False
+        )
     found = _bare_share(case.labels, case)
     before = 0.0 if case.source_labels is None else _bare_share(case.source_labels, case)
     value = max(0.0, found - before)

@@ -30,7 +30,9 @@ def check(case: CheckInput, config: Config) -> Finding:
     left, right = (_values(case.scheme, side) for side in ("left", "right"))
     paired = np.isin(case.labels, left + right)
     if not paired.any():
-        return Finding("sides", 0.0, config.wrong_share, True, "not judged: no label has a partner on the other side")
+        return Finding(
+            "sides", 0.0, config.wrong_share, True, "not judged: no label has a partner on the other side", judged=False
+        )
     middle, far = midline_index(case.labels > 0), config.beyond_mm / case.spacing_mm[0]
     index = np.arange(case.labels.shape[0])
     wrong = (

@@ -1,6 +1,7 @@
 """Commands that make files: one call of one stage each."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -110,14 +111,23 @@ def generate_images(
         str,
         typer.Option("--contrast", help="Image to make, e.g. T1w; by default the model's first, without weights T2w."),
     ] = "",
+    best_of: Annotated[
+        int, typer.Option("--best-of", min=1, help="Render so many seeds and keep the one that the checks score best.")
+    ] = 1,
+    bands: Annotated[
+        Path | None,
+        typer.Option("--bands", metavar="FOLDER", help="Yardstick of the score instead of the model's own."),
+    ] = None,
 ) -> None:
     """Render an image for every label map."""
     from pathosynth.stages import generate_images, inputs
+    from pathosynth.stages.seed_choice import Choosing
 
     found = inputs.read_input(source, scheme)
     known = inputs.read_input(parents, scheme) if parents else []
     rendering = rendering_of(common, model, settings, contrast)
-    run_plan(generate_images.plan(found, known, rendering, per_case, run_options(common)), common)
+    choosing = Choosing.of(best_of, rendering.found, bands) if best_of > 1 else None
+    run_plan(generate_images.plan(found, known, rendering, per_case, run_options(common), choosing), common)
 
 
 @command("check", "Stages")
@@ -128,13 +138,42 @@ def check(
     scheme: o.Scheme = "",
     parents: o.Parents = None,
     checks: o.CheckNames = [],  # noqa: B006, typer needs the plain default
-    model: Annotated[str, typer.Option("--model", help="Model whose training intensities are the yardstick.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", help="Model that made the cases: its training cases are the yardstick.")
+    ] = "",
+    bands: Annotated[
+        Path | None, typer.Option("--bands", metavar="FOLDER", help="Another yardstick: what `bands` wrote.")
+    ] = None,
+    predicted: o.Predicted = None,
 ) -> None:
-    """Keep or reject cases, and say why: writes checks.csv and a cases.csv of the kept ones."""
+    """Keep or reject cases, and say why: writes checks.csv with a score, and tables of kept and rejected cases."""
     from pathosynth.stages import check, inputs
+    from pathosynth.stages.second_opinion import SecondOpinion
 
     known = inputs.read_input(parents, scheme) if parents else []
-    run_plan(check.plan(inputs.read_input(source, scheme), known, checks, model, run_options(common)), common)
+    cases = inputs.read_input(source, scheme)
+    opinion = SecondOpinion.read(predicted, cases, scheme) if predicted else SecondOpinion()
+    run_plan(check.plan(cases, known, check.Wanted(tuple(checks), model, bands, opinion), run_options(common)), common)
+
+
+@command("bands", "Stages")
+def bands(
+    common: Work,
+    *,
+    source: o.Input,
+    scheme: o.Scheme = "",
+    contrast: Annotated[
+        str, typer.Option("--contrast", help="Image to measure, e.g. T2w; by default the one all cases have.")
+    ] = "",
+    predicted: o.Predicted = None,
+) -> None:
+    """Learn from real cases what `check --bands` holds made ones against: intensities, quality, label agreement."""
+    from pathosynth.stages import bands, inputs
+    from pathosynth.stages.second_opinion import SecondOpinion
+
+    cases = inputs.read_input(source, scheme)
+    opinion = SecondOpinion.read(predicted, cases, scheme) if predicted else SecondOpinion()
+    run_plan(bands.plan(cases, contrast, opinion, run_options(common)), common)
 
 
 @command("export", "Stages")
@@ -151,6 +190,9 @@ def export(
         int,
         typer.Option("--folds", min=0, help="Write splits_final.json: synthetic cases train only, no subject leaks."),
     ] = 0,
+    allow_copies: Annotated[
+        bool, typer.Option("--allow-copies", help="Hand on cases of a model whose audit found copies of people.")
+    ] = False,
 ) -> None:
     """Write real and synthetic cases as a data set that nnU-Net trains on."""
     from pathosynth.runs.errors import ConfigError
@@ -159,7 +201,7 @@ def export(
     if layout != "nnunet":
         raise ConfigError(f"--format {layout}: expected nnunet. What synthesize and prepare write is BIDS already.")
     cases = [case for source in sources for case in inputs.read_input(source, scheme)]
-    run_plan(export.plan(cases, contrasts, folds, run_options(common)), common)
+    run_plan(export.plan(cases, contrasts, folds, run_options(common), allow_copies=allow_copies), common)
 
 
 @command("train", "Stages")

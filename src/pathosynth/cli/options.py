@@ -99,3 +99,11 @@ Beyond = Annotated[
 MaxDraws = Annotated[
     int, typer.Option("--max-draws", min=1, help="Maps drawn per case until one passes; then it is rejected.")
 ]
+Predicted = Annotated[
+    Path | None,
+    typer.Option(
+        "--predicted",
+        metavar="FOLDER",
+        help="What a segmenter that learnt from real cases only found in these cases (`segment -i`), matched by name.",
+    ),
+]

@@ -8,7 +8,7 @@ from pathosynth.cli import options as o
 from pathosynth.cli.app import Work, command
 from pathosynth.cli.running import run_options, run_plan
 
-FIGURES = "histogram|control|gallery|violins|asked|sets|evaluation"
+FIGURES = "histogram|control|gallery|violins|asked|sets|evaluation|rejections"
 
 Figure = Annotated[str, typer.Argument(metavar=FIGURES, help="What to draw.")]
 Sources = Annotated[
@@ -17,7 +17,7 @@ Sources = Annotated[
         "-i",
         "--input",
         metavar="[NAME=]FOLDER",
-        help="Cases, a label model (control, gallery), or what evaluate wrote (evaluation); may be repeated.",
+        help="Cases, a label model (control, gallery), what evaluate wrote (evaluation), or a judged run (rejections).",
     ),
 ]
 
@@ -48,12 +48,12 @@ def report(
     ] = None,
     images: Annotated[
         bool,
-        typer.Option("--images", help="Show MRI in the page (evaluation), not only label maps; mind who may see it."),
+        typer.Option("--images", help="Show MRI of real people in the page, not only label maps; mind who may see it."),
     ] = False,
     structure: Annotated[
         str, typer.Option("--structure", help="Structure shown closely (evaluation); by default the ventricles.")
     ] = "",
-    rows: Annotated[int | None, typer.Option("--rows", min=1, help="Rows of the gallery at most.")] = None,
+    rows: Annotated[int | None, typer.Option("--rows", min=1, help="Rows of pictures at most.")] = None,
     bins: Annotated[int | None, typer.Option("--bins", min=1, help="Bins of a histogram or of error bands.")] = None,
     settings: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the model's sampling, e.g. steps=10.")

@@ -58,7 +58,7 @@ def _morph(given: dict[str, Any]) -> None:
 
 
 def _check(given: dict[str, Any]) -> None:
-    from pathosynth.stages.check import Checking
+    from pathosynth.stages.judging import Checking
 
     Checking.of(given["checks"])
 

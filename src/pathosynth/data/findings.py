@@ -8,6 +8,7 @@ import numpy as np
 from pathosynth.data.copy_reference import CopyReference
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
+from pathosynth.data.yardstick import AgreementBands, Yardstick
 
 Bands = Mapping[str, tuple[float, float]]
 """Tissue name to the lowest and highest median intensity seen in training cases."""
@@ -25,6 +26,9 @@ class CheckInput:
         source_labels: labels of the case these were made from, any grid of the same spacing; None where unknown.
         bands: per-tissue intensity bands learnt from training cases; None where the model has none.
         training_cases: fingerprints of the model's training cases; None where the model has none.
+        yardstick: what real cases measure; None where nothing is known of any.
+        predicted: (I, J, K) labels of `scheme` that an independent segmenter found in the image; None without one.
+        agreement: how well that segmenter agrees with real cases it did not learn from; None where that is unknown.
     """
 
     image: np.ndarray | None
@@ -34,6 +38,9 @@ class CheckInput:
     source_labels: np.ndarray | None = None
     bands: Bands | None = None
     training_cases: CopyReference | None = None
+    yardstick: Yardstick | None = None
+    predicted: np.ndarray | None = None
+    agreement: AgreementBands | None = None
 
     def unusable(self, *, image: bool, labels: bool) -> str:
         """Why this case cannot be judged at all, or "" where it can.
@@ -67,6 +74,9 @@ class Finding:
         limit: the value beyond which the case fails, same unit as `value`.
         passed: whether the case is kept as far as this check goes. Never true for a NaN value.
         detail: one sentence: what was found, where, and the unit.
+        judged: false where there was nothing to compare with, so that the case passes unseen.
+        span: how far below the limit a good value lies; None where 0 is the best, or the limit is 0 and every value up
+            to it as good as the best.
     """
 
     name: str
@@ -74,6 +84,19 @@ class Finding:
     limit: float
     passed: bool
     detail: str
+    judged: bool = True
+    span: float | None = None
+
+    @property
+    def strain(self) -> float:
+        """Share of what is allowed that is used up: 0 is best, 1 the limit; infinite where nothing was measured."""
+        if np.isnan(self.value):
+            return float("inf")
+        if self.span is not None:
+            return max(0.0, 1 + (self.value - self.limit) / self.span)
+        if self.limit > 0:
+            return max(0.0, self.value / self.limit)
+        return 0.0 if self.passed else 1 + self.value - self.limit
 
     def __post_init__(self) -> None:
         """Refuse a case that passes without a measurement.

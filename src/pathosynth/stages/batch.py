@@ -83,6 +83,7 @@ class Plan:
         part: K/N where `tasks` are only the K-th of N parts of what the stage would do; empty for all of it.
         prepare: called once before the first task with the tasks that are not finished; None where nothing is shared.
             What it makes stays, so the folder keeps its record even when every task fails.
+        facts: what else the finished record says; it does not count when a run is resumed.
     """
 
     command: str
@@ -96,6 +97,7 @@ class Plan:
     device: str = "cpu"
     part: str = ""
     prepare: Callable[[Sequence[Any]], None] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON-able facts, for ``--dry-run``."""
@@ -183,7 +185,7 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
         record.discard()
         raise first_error
     plan.finish(options.out, record)
-    record.complete(**({"part": plan.part} if plan.part else {}))
+    record.complete(**plan.facts, **({"part": plan.part} if plan.part else {}))
     return record
 
 

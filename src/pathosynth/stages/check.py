@@ -2,125 +2,127 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from pathosynth.checks import CHECKS, run_checks
 from pathosynth.data.cases import Case, write_cases
-from pathosynth.data.copy_reference import CopyReference
-from pathosynth.data.findings import Bands, CheckInput, Finding
+from pathosynth.data.findings import Finding
 from pathosynth.data.labels import LabelScheme
-from pathosynth.data.volume import Volume
-from pathosynth.runs.errors import ConfigError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import OneCase, Options, Plan, Result
+from pathosynth.stages.judging import Checking, bands_folder, judge, verdict
 from pathosynth.stages.models import find_model
+from pathosynth.stages.second_opinion import SecondOpinion
 
-BYTES_PER_VOXEL = 40
-"""Peak of the checks per voxel of the label map: 0.09 GiB for 4.0 million voxels, and room for an image."""
+BYTES_PER_VOXEL = 120
+"""Peak of the checks per voxel of the label map: 0.41 GiB for 4.0 million voxels of an image with every check."""
 
-
-@dataclass(frozen=True)
-class Checking:
-    """Which checks run, and the intensities and training cases they may compare with."""
-
-    names: tuple[str, ...]
-    bands: Bands | None = None
-    training_cases: CopyReference | None = None
-
-    @classmethod
-    def of(
-        cls, names: Sequence[str] = (), bands: Bands | None = None, training_cases: CopyReference | None = None
-    ) -> "Checking":
-        """The named checks, all of them where none is named.
-
-        Raises:
-            ConfigError: no such check.
-        """
-        unknown = sorted(set(names) - set(CHECKS))
-        if unknown:
-            raise ConfigError(f"--check {', '.join(unknown)}: expected some of {', '.join(CHECKS)}.")
-        return cls(tuple(names) or tuple(CHECKS), bands, training_cases)
+REJECTED = "rejected.csv"
+"""Case table of what was turned down, beside that of what was kept; the files stay where they are."""
 
 
 @dataclass(frozen=True)
 class Checked(OneCase):
-    """One case to be judged, and the case it was made from where that is known."""
+    """One case to be judged.
+
+    Attributes:
+        parent: the case it was made from where that is known.
+        predicted: what an independent segmenter found in its image.
+    """
 
     parent: Case | None = None
+    predicted: Case | None = None
 
 
-def plan(cases: Sequence[Case], parents: Sequence[Case], names: Sequence[str], model: str, options: Options) -> Plan:
+@dataclass(frozen=True)
+class Wanted:
+    """What the user wants cases to be judged by.
+
+    Attributes:
+        names: checks to run; all of them when empty.
+        model: the model that made them, whose training cases are the yardstick; empty for none.
+        bands: folder of another yardstick; None takes that of the model.
+        opinion: predictions of an independent segmenter.
+    """
+
+    names: tuple[str, ...] = ()
+    model: str = ""
+    bands: Path | None = None
+    opinion: SecondOpinion = SecondOpinion()  # noqa: RUF009, frozen and empty
+
+    def checking(self) -> Checking:
+        """The checks with what they compare with.
+
+        Raises:
+            ConfigError: no such check, or the segmenter behind the predictions is not the one the bands know.
+            ModelError: no such model, or a folder without what is asked of it.
+        """
+        found = find_model(self.model) if self.model else None
+        checking = Checking.of(self.names, found, found.training_cases if found else None)
+        if self.bands is not None:
+            checking = checking.compared_with(bands_folder(self.bands))
+        if checking.agreement is not None:
+            self.opinion.refuse_other(checking.agreement.segmenter)
+        return checking
+
+
+def plan(cases: Sequence[Case], parents: Sequence[Case], wanted: Wanted, options: Options) -> Plan:
     """Every case becomes one task.
 
     Args:
         cases: what is judged.
         parents: cases they may be made from; what was wrong with a parent's labels is not held against its child.
-        names: checks to run; all of them when empty.
-        model: where the intensity bands come from; empty for none.
+        wanted: by what.
         options: how to run.
 
     Raises:
         ConfigError: no such check.
         ModelError: no such model.
     """
-    found = find_model(model) if model else None
-    checking = Checking.of(names, found.bands if found else None, found.training_cases if found else None)
+    checking, opinion = wanted.checking(), wanted.opinion
     known = {case.case: case for case in (*parents, *cases)}
+    config = {"checks": list(checking.names), "model": wanted.model}
+    config |= {"bands": str(wanted.bands)} if wanted.bands else {}
     return Plan(
         command="check",
-        config={"checks": list(checking.names), "model": model},
-        inputs=inputs.files_of([*cases, *parents]),
-        tasks=[Checked(case, known.get(case.parent)) for case in cases],
-        work=functools.partial(check_case, checking=checking),
+        config=config | opinion.described(),
+        inputs=inputs.files_of([*cases, *parents, *opinion.cases.values()]),
+        tasks=[Checked(case, known.get(case.parent), opinion.cases.get(case.case)) for case in cases],
+        work=functools.partial(check_case, checking=checking, opinion=replace(opinion, cases={})),
         finish=functools.partial(_finish, cases=tuple(cases)),
         memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL),
-        makes=f"checks.csv for {len(cases)} cases and a cases.csv of those kept",
+        makes=f"checks.csv for {len(cases)} cases, a cases.csv of those kept and a {REJECTED} of the others"
+        + (f"; {opinion.told}" if opinion.told else ""),
     )
 
 
-def judge(
-    checking: Checking,
-    labels: Volume,
-    image: Volume | None,
-    scheme: LabelScheme,
-    source_labels: np.ndarray | None = None,
-) -> list[Finding]:
-    """Apply every check to one case in RAS orientation."""
-    case = CheckInput(
-        image=None if image is None else image.array,
-        labels=labels.array,
-        scheme=scheme,
-        spacing_mm=labels.spacing_mm,
-        source_labels=source_labels,
-        bands=checking.bands,
-        training_cases=checking.training_cases,
-    )
-    return run_checks(case, checking.names)
-
-
-def verdict(findings: Sequence[Finding]) -> str:
-    """Why a case is turned down; an empty text when it is kept."""
-    return "; ".join(f"{finding.name}: {finding.detail}" for finding in findings if not finding.passed)
-
-
-def check_case(task: Checked, *, checking: Checking) -> Result:
+def check_case(task: Checked, *, checking: Checking, opinion: SecondOpinion) -> Result:
     """Read and judge one case: its labels once with every image it has, or alone where it has none."""
     scheme = inputs.one_scheme([task.row])
     source = inputs.read_brain(task.parent, scheme).labels.array if task.parent else None
     found: list[tuple[str, Finding]] = []
     for contrast in [*task.row.images] or [""]:
         brain = inputs.read_brain(task.row, scheme, contrast)
-        found += [(contrast, finding) for finding in judge(checking, brain.labels, brain.image, scheme, source)]
+        predicted = _predicted(task, opinion, contrast, scheme)
+        findings = judge(checking, brain.labels, brain.image, scheme, source, predicted)
+        found += [(contrast, finding) for finding in findings]
     why = verdict([finding for _, finding in found])
-    return Result("rejected" if why else "done", why, {"findings": outputs.finding_facts(found)})
+    return Result("rejected" if why else "done", why, outputs.judged_facts(found))
+
+
+def _predicted(task: Checked, opinion: SecondOpinion, contrast: str, scheme: LabelScheme) -> np.ndarray | None:
+    """What was found in this image; None where the segmenter reads another contrast."""
+    if task.predicted is None or opinion.contrast not in ("", contrast):
+        return None
+    return opinion.labels_on(task.predicted, task.row, scheme)
 
 
 def _finish(out: Path, record: RunRecord, *, cases: Sequence[Case]) -> None:
-    """Write the table of kept cases, which stay where they are, and the table of checks."""
-    kept = [case for case in cases if record.content["cases"].get(case.case, {}).get("outcome") == "done"]
-    write_cases(out / inputs.TABLE, kept)
+    """Write the tables of kept and of rejected cases, which stay where they are, and the table of checks."""
+    outcome = {name: entry.get("outcome") for name, entry in record.content["cases"].items()}
+    write_cases(out / inputs.TABLE, [case for case in cases if outcome.get(case.case) == "done"])
+    write_cases(out / REJECTED, [case for case in cases if outcome.get(case.case) == "rejected"])
     outputs.write_checks(out, record, [case.case for case in cases])

@@ -1,6 +1,7 @@
 """Cases -> the folder another program trains on: nnU-Net's raw layout, with splits that do not leak."""
 
 import functools
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,10 @@ from pathosynth.formats import nnunet
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
+from pathosynth.stages.audits import ABOVE, NONE, Audited, audits_behind
 from pathosynth.stages.batch import OneCase, Options, Plan, Result
+
+log = logging.getLogger(__name__)
 
 BYTES_PER_VOXEL = 24
 """A stored volume, its float32 copy, the labels and their dense numbers, per voxel and contrast."""
@@ -18,7 +22,9 @@ BYTES_PER_VOXEL = 24
 SPLITS = "splits_final.json"
 
 
-def plan(cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: Options) -> Plan:
+def plan(
+    cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: Options, *, allow_copies: bool = False
+) -> Plan:
     """Every case becomes one task.
 
     Args:
@@ -26,14 +32,18 @@ def plan(cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: O
         contrasts: channels in order; those that all cases have where empty.
         folds: of ``splits_final.json``; 0 writes none.
         options: how to run; its seed deals the subjects into folds.
+        allow_copies: hand on cases of a model whose audit is above the limit.
 
     Raises:
         ConfigError: nnU-Net would not take the folder's name, or the cases use several schemes.
-        InputError: a name appears twice, there is no common contrast, or the subjects do not suffice for the folds.
+        InputError: a name appears twice, there is no common contrast, the subjects do not suffice for the folds, or a
+            case was made by a model whose audit is above the limit.
     """
     if not re.fullmatch(r"Dataset\d{3}_\w+", options.out.absolute().name):
         raise ConfigError(f"--output {options.out}: expected a name like Dataset501_Ventricles, as nnU-Net does.")
     check_cases(cases, "export")
+    audits = audits_behind(cases)
+    _judge_audits(audits, allow_copies)
     scheme = inputs.one_scheme(cases)
     present = {case.case: sorted(case.images) for case in cases}
     channels = list(contrasts) or [name for name in CONTRASTS if all(name in found for found in present.values())]
@@ -45,6 +55,7 @@ def plan(cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: O
     return Plan(
         command="export",
         config={"format": "nnunet", "scheme": scheme.name, "contrasts": channels, "folds": folds},
+        facts={"audits": {one.model: one.status for one in audits}},
         inputs=inputs.files_of(cases),
         tasks=[OneCase(case) for case in cases],
         work=functools.partial(export_case, contrasts=channels, out=options.out),
@@ -52,6 +63,24 @@ def plan(cases: Sequence[Case], contrasts: Sequence[str], folds: int, options: O
         memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL * len(channels)),
         makes=f"{len(cases)} cases in nnU-Net's raw layout, channels {', '.join(channels)}",
     )
+
+
+def _judge_audits(audits: Sequence[Audited], allow_copies: bool) -> None:
+    """Warn of models nobody audited, and refuse to hand on cases of those that copy.
+
+    Raises:
+        InputError: a model is above the limit, and that is not allowed.
+    """
+    for one in audits:
+        if one.status == NONE:
+            log.warning("%s made some of these cases and has no audit: `pathosynth audit` looks for copies", one.model)
+    above = [one for one in audits if one.status == ABOVE]
+    if above and not allow_copies:
+        reasons = "; ".join(above[0].reasons) or "its audit says so"
+        raise InputError(
+            f"export: cases were made by '{above[0].model}', whose memorisation audit is above the limit ({reasons}). "
+            "They may show people of its training data. Leave them out, or hand them on with --allow-copies."
+        )
 
 
 def export_case(task: OneCase, *, contrasts: Sequence[str], out: Path) -> Result:

@@ -17,12 +17,15 @@ from pathosynth.data.requests import Request
 from pathosynth.data.volume import Volume
 from pathosynth.runs.config import parse_settings
 from pathosynth.runs.errors import ConfigError, InputError
+from pathosynth.runs.record import RunRecord
 from pathosynth.runs.seeds import case_seed
 from pathosynth.stages import inputs, outputs
+from pathosynth.stages.audits import audited
 from pathosynth.stages.batch import Options, Plan, Result
-from pathosynth.stages.models import DEFAULT_MODEL, Found, device_for, find_model, render
+from pathosynth.stages.models import DEFAULT_MODEL, Found, device_for, find_model, folders_of, render
 from pathosynth.stages.naming import child_name
 from pathosynth.stages.provenance import people
+from pathosynth.stages.seed_choice import Choosing, Chosen, write_seeds
 
 BYTES_PER_VOXEL = 260
 """Peak of rendering per voxel of the label map: pixel_diffusion took 0.84 GiB for 4.0 million voxels at 0.8 mm."""
@@ -89,7 +92,14 @@ class Rendered:
         return self.labelled.case
 
 
-def plan(cases: Sequence[Case], parents: Sequence[Case], rendering: Rendering, per_case: int, options: Options) -> Plan:
+def plan(
+    cases: Sequence[Case],
+    parents: Sequence[Case],
+    rendering: Rendering,
+    per_case: int,
+    options: Options,
+    choosing: Choosing | None = None,
+) -> Plan:
     """Every image of every case becomes one task.
 
     Args:
@@ -98,6 +108,7 @@ def plan(cases: Sequence[Case], parents: Sequence[Case], rendering: Rendering, p
         rendering: model and settings.
         per_case: images per label map.
         options: how to run.
+        choosing: how many seeds each image is chosen from; None renders one.
 
     Raises:
         InputError: two images would get the same name.
@@ -105,14 +116,16 @@ def plan(cases: Sequence[Case], parents: Sequence[Case], rendering: Rendering, p
     tasks = renderings(cases, parents, per_case, options.seed)
     return Plan(
         command="generate-images",
-        config={**rendering.described(), "per_case": per_case},
+        config={**rendering.described(), "per_case": per_case, **(choosing.described() if choosing else {})},
         inputs=inputs.files_of([*cases, *parents]),
         tasks=tasks,
-        work=functools.partial(render_case, rendering=rendering, out=options.out),
-        finish=functools.partial(outputs.finish, order=[task.case for task in tasks]),
+        work=functools.partial(render_case, rendering=rendering, out=options.out, choosing=choosing),
+        finish=functools.partial(_finish, order=[task.case for task in tasks], choosing=choosing),
         memory_gib=outputs.memory_gib(cases, BYTES_PER_VOXEL),
-        makes=f"{len(tasks)} {rendering.contrast} images with {rendering.found.identity}",
+        makes=f"{len(tasks)} {rendering.contrast} images with {rendering.found.identity}"
+        + (f", each the best of {choosing.number} seeds" if choosing else ""),
         device=rendering.device,
+        facts=folders_of(rendering.found),
     )
 
 
@@ -170,6 +183,7 @@ def provenance(rendering: Rendering, scheme: LabelScheme, seed: int) -> dict[str
         "SkullStripped": True,
         "Model": rendering.found.identity,
         "ModelSubjects": people(rendering.found),
+        "ModelAudit": audited(rendering.found).status,
         "Generator": rendering.found.generator,
         "GeneratorSettings": dict(rendering.settings),
         "LabelScheme": scheme.name,
@@ -178,8 +192,8 @@ def provenance(rendering: Rendering, scheme: LabelScheme, seed: int) -> dict[str
     }
 
 
-def render_case(task: Rendered, *, rendering: Rendering, out: Path) -> Result:
-    """Read, render and write one case."""
+def render_case(task: Rendered, *, rendering: Rendering, out: Path, choosing: Choosing | None = None) -> Result:
+    """Read, render and write one case; where seeds are chosen from, the one with the highest score."""
     scheme, case = inputs.one_scheme([task.labelled]), task.labelled
     brain = inputs.read_brain(case, scheme)
     parent = inputs.read_brain(task.parent, scheme, rendering.contrast) if task.parent else None
@@ -191,11 +205,14 @@ def render_case(task: Rendered, *, rendering: Rendering, out: Path) -> Result:
         parent_image=scaled_parent(parent.image, parent.labels) if parent else None,
         displacement=displacement,
     )
-    image = brain.labels.with_array(image_of(request, rendering, task.seed))
+    draws = choosing.draws(task.case, task.seed) if choosing else [task.seed]
+    images = (image_of(request, rendering, seed) for seed in draws)
+    chosen = choosing.choose(draws, images, brain.labels, scheme) if choosing else Chosen(task.seed, next(images))
+    image = brain.labels.with_array(chosen.image)
     origin = "generated" if case.origin == "real" else case.origin
     parent_name = case.case if case.origin == "real" else case.parent
     row = case.model_copy(
-        update={"case": task.case, "origin": origin, "parent": parent_name, "seed": task.seed, "images": {}}
+        update={"case": task.case, "origin": origin, "parent": parent_name, "seed": chosen.seed, "images": {}}
     )
     product = outputs.Product(
         row=row,
@@ -205,6 +222,13 @@ def render_case(task: Rendered, *, rendering: Rendering, out: Path) -> Result:
         image=image,
         contrast=rendering.contrast,
         sidecar={"Parent": parent_name, "ParentSubject": case.subject},
-        image_sidecar=provenance(rendering, scheme, task.seed),
+        image_sidecar=provenance(rendering, scheme, chosen.seed) | chosen.sidecar(),
     )
-    return Result("done", facts=outputs.write_case(out, product))
+    return Result("done", facts=outputs.write_case(out, product) | ({"seeds": chosen.log} if chosen.log else {}))
+
+
+def _finish(out: Path, record: RunRecord, *, order: Sequence[str], choosing: Choosing | None) -> None:
+    """Write the tables, and every seed with its score where there was a choice."""
+    outputs.finish(out, record, order=order)
+    if choosing is not None:
+        write_seeds(out, record, order, choosing)

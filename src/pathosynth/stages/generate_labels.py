@@ -17,8 +17,10 @@ from pathosynth.data.generated import Generated
 from pathosynth.data.labels import load_scheme
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import generated_table, label_models, outputs, wishes
+from pathosynth.stages.audits import audited
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.label_models import Labelling
+from pathosynth.stages.models import folders_of
 from pathosynth.stages.orders import Ordered, Ordering
 from pathosynth.stages.provenance import people
 
@@ -71,6 +73,7 @@ def plan(ordering: Ordering, options: Options) -> Plan:
         memory_gib=memory_gib(ordering),
         makes=told(tasks, ordering),
         device=ordering.labelling.device,
+        facts=folders_of(ordering.labelling.found),
     )
 
 
@@ -124,6 +127,7 @@ def provenance(made: Made, labelling: Labelling) -> dict[str, Any]:
         "Synthetic": True,
         "Model": labelling.found.identity,
         "ModelSubjects": people(labelling.found),
+        "ModelAudit": audited(labelling.found).status,
         "Generator": labelling.found.generator,
         "LabelScheme": load_scheme(labelling.scheme).name,
         "Seed": made.seed,
@@ -200,7 +204,7 @@ def write(task: Ordered, made: Made, labelling: Labelling, out: Path) -> Result:
         sidecar=provenance(made, labelling),
     )
     written = {**facts(made, labelling), **outputs.write_case(out, product, rejected=bool(made.why))}
-    written["findings"] = outputs.finding_facts(("", finding) for finding in made.findings)
+    written |= outputs.judged_facts([("", finding) for finding in made.findings])
     return Result("rejected" if made.why else "done", made.why or notes(made, labelling), written)
 
 

@@ -61,14 +61,7 @@ class Found:
         Raises:
             ModelError: the file is damaged.
         """
-        path = self.folder / BANDS_FILE if self.folder else None
-        if path is None or not path.is_file():
-            return None
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            return {tissue: (float(low), float(high)) for tissue, (low, high) in stored.items()}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ModelError(f"{path}: damaged ({error}). Copy or train the model again.") from None
+        return read_bands(self.folder) if self.folder else None
 
     @property
     def training_cases(self) -> CopyReference | None:
@@ -84,6 +77,27 @@ class Found:
         """Name and, for trained weights, the start of their SHA-256; goes into every sidecar."""
         weights = self.folder / "model.safetensors" if self.folder else None
         return f"{self.name}@{sha256(weights)[:16]}" if weights and weights.is_file() else self.name
+
+
+def read_bands(folder: Path) -> Bands | None:
+    """Intensity bands in a folder; None without a ``bands.json``.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    path = folder / BANDS_FILE
+    if not path.is_file():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return {tissue: (float(low), float(high)) for tissue, (low, high) in stored.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: damaged ({error}). Copy or train the model again.") from None
+
+
+def folders_of(*models: Found) -> dict[str, dict[str, str]]:
+    """What a run record says of where trained models lie, so that their audits are found later."""
+    return {"models": {found.identity: str(found.folder.resolve()) for found in models if found.folder}}
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from pathosynth.checks import score
 from pathosynth.data.cases import Case
 from pathosynth.data.findings import Finding
 from pathosynth.data.grid import to_orientation_of
@@ -85,13 +86,13 @@ def _write_files(root: Path, product: Product) -> dict[str, Path]:
     contrasts = () if product.image is None else (product.contrast,)
     paths = bids.case_paths(root, product.row.case, product.scheme, contrasts, "synth")
     write_labels(paths["labels"], to_orientation_of(product.labels, product.original))
-    bids.write_sidecar(paths["labels"], _finite(product.sidecar))
+    bids.write_sidecar(paths["labels"], finite(product.sidecar))
     if product.image is not None:
         stored = product.image.with_array(_int16(product.image.array))
         path = paths[product.contrast]
         write_image(path, to_orientation_of(stored, product.original), description="pathosynth")
         sources = {"Sources": [f"bids::{paths['labels'].relative_to(root).as_posix()}"]}
-        bids.write_sidecar(path, _finite(product.image_sidecar | sources))
+        bids.write_sidecar(path, finite(product.image_sidecar | sources))
     if product.displacement is None:
         del paths["displacement"]
     else:
@@ -99,14 +100,14 @@ def _write_files(root: Path, product: Product) -> dict[str, Path]:
     return paths
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same value with NaN and infinity, which JSON does not have, as null, and numpy numbers as plain ones."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, np.generic):
-        return _finite(value.item())
+        return finite(value.item())
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -120,11 +121,16 @@ def finding_facts(findings: Iterable[tuple[str, Finding]]) -> list[dict[str, Any
     """Findings, each with its contrast, for the run record."""
     return [
         {
-            "contrast": contrast, "check": f.name, "value": _finite(float(f.value)), "limit": _finite(float(f.limit)),
-            "passed": bool(f.passed), "detail": f.detail,
+            "contrast": contrast, "check": f.name, "value": finite(float(f.value)), "limit": finite(float(f.limit)),
+            "passed": bool(f.passed), "judged": f.judged, "strain": finite(float(f.strain)), "detail": f.detail,
         }
         for contrast, f in findings
     ]  # fmt: skip
+
+
+def judged_facts(found: Sequence[tuple[str, Finding]]) -> dict[str, Any]:
+    """Findings, each with its contrast, and the score of the case, for the run record."""
+    return {"findings": finding_facts(found), "score": round(score([finding for _, finding in found]), 6)}
 
 
 def kept(out: Path, record: RunRecord, order: Sequence[str]) -> list[Case]:
@@ -154,21 +160,29 @@ def finish(out: Path, record: RunRecord, *, order: Sequence[str]) -> None:
 
 
 def write_checks(out: Path, record: RunRecord, order: Sequence[str]) -> None:
-    """Write ``checks.csv``: one row per case and check, for kept and rejected cases alike; nothing where none ran."""
-    text = io.StringIO(newline="")
-    columns = ("case", "contrast", "check", "value", "limit", "passed", "detail")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    """Write ``checks.csv``: one row per case and check, for kept and rejected cases alike; nothing where none ran.
+
+    Every row has the score of its case (`checks.score`).
+    """
+    columns = ("case", "contrast", "check", "value", "limit", "strain", "judged", "passed", "score", "detail")
     rows = [
-        {"case": name, **finding}
+        {"case": name, "score": entry.get("score", ""), **finding}
         for name in order
-        for finding in record.content["cases"].get(name, {}).get("findings", [])
+        if (entry := record.content["cases"].get(name))
+        for finding in entry.get("findings", [])
     ]
     if rows:
-        writer.writerows(
-            {key: str(value).lower() if key == "passed" else value for key, value in row.items()} for row in rows
-        )
-        write_text(out / "checks.csv", text.getvalue())
+        write_rows(out / "checks.csv", [{name: row.get(name, "") for name in columns} for row in rows])
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows with the same keys as CSV; None becomes an empty cell, truth a small word."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: str(value).lower() if isinstance(value, bool) else value for key, value in row.items()})
+    write_text(path, text.getvalue())
 
 
 def memory_gib(cases: Iterable[Case], bytes_per_voxel: float) -> float:

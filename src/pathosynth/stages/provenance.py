@@ -43,6 +43,42 @@ def people(found: Found) -> list[str] | None:
     return sorted(own.union(*(subjects for subjects in behind if subjects is not None)))
 
 
+def past(case: Case) -> list[tuple[str, str]]:
+    """Identity of every generator in a case's past, and what the sidecars say of its audit."""
+    told = {
+        identity: audit for path in (case.labels, *case.images.values()) if path for identity, audit in _audit(path)
+    }
+    learnt = [made.name for made in _joined(_past(case)) if "@" in made.name]
+    return [(identity, told.get(identity, "none")) for identity in learnt]
+
+
+def model_folders(case: Case) -> dict[str, Path]:
+    """Identity to folder of the generators behind a case, as the run records of its folders say."""
+    found: dict[str, Path] = {}
+    for path in (case.labels, *case.images.values()):
+        folder = _run_folder(path.resolve().parent) if path else None
+        if folder is not None:
+            found |= _recorded_folders(folder)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _recorded_folders(folder: Path, seen: frozenset[Path] = frozenset()) -> dict[str, Path]:
+    try:
+        record = read_record(folder) or {}
+    except PathosynthError:
+        return {}
+    before = {_run_folder(Path(path).parent) for path in record.get("inputs", {})} - {None, folder} - seen
+    found = {name: path for one in before if one for name, path in _recorded_folders(one, seen | {folder}).items()}
+    return found | {str(name): Path(path) for name, path in record.get("models", {}).items()}
+
+
+def _audit(path: Path) -> Iterator[tuple[str, str]]:
+    content = _beside(path)
+    if isinstance(content.get("Model"), str) and isinstance(content.get("ModelAudit"), str):
+        yield content["Model"], content["ModelAudit"]
+
+
 def _past(case: Case) -> Iterator[MadeBy]:
     for path in (case.labels, *case.images.values()):
         if path is not None:
@@ -52,13 +88,19 @@ def _past(case: Case) -> Iterator[MadeBy]:
 
 def _sidecar(path: Path) -> Iterator[MadeBy]:
     """What the JSON file beside a volume says."""
+    content = _beside(path)
+    if isinstance(content.get("Model"), str):
+        yield _made_by(content["Model"], content.get("ModelSubjects"))
+
+
+def _beside(path: Path) -> dict[str, Any]:
+    """The JSON file beside a volume; empty where there is none that can be read."""
     beside = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
     try:
         content = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return
-    if isinstance(content, dict) and isinstance(content.get("Model"), str):
-        yield _made_by(content["Model"], content.get("ModelSubjects"))
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _folders_of(paths: Iterable[Path]) -> Iterator[MadeBy]:

@@ -10,12 +10,13 @@ from pathosynth.data.cases import Case
 from pathosynth.data.requests import Request
 from pathosynth.runs.record import RunRecord
 from pathosynth.runs.seeds import case_seed
-from pathosynth.stages import check, generate_images, inputs, morph, outputs
+from pathosynth.stages import generate_images, inputs, morph, outputs
 from pathosynth.stages.batch import Options, Plan, Result
-from pathosynth.stages.check import Checking
 from pathosynth.stages.cohort import Variant, draw_cohort
 from pathosynth.stages.generate_images import Rendering
 from pathosynth.stages.inputs import Brain
+from pathosynth.stages.judging import Checking, judge, verdict
+from pathosynth.stages.models import folders_of
 from pathosynth.stages.morph import Morphing
 
 Reader = Callable[[Case, str], Brain]
@@ -38,8 +39,8 @@ class Synthesis:
 
     @classmethod
     def of(cls, morphing: Morphing, rendering: Rendering, run_seed: int) -> "Synthesis":
-        """All checks, with the intensity bands of the model where it has some."""
-        return cls(morphing, rendering, Checking.of(bands=rendering.found.bands), run_seed)
+        """All checks, with what the model knows of its training cases, but for copies: a morph resembles its parent."""
+        return cls(morphing, rendering, Checking.of(found=rendering.found), run_seed)
 
     def described(self, tasks: Sequence[Variant]) -> dict[str, Any]:
         """What goes into the run record."""
@@ -71,6 +72,7 @@ def plan_with(reader: Reader, cases: Sequence[Case], synthesis: Synthesis, optio
         makes=f"{len(tasks)} labelled {synthesis.rendering.contrast} images with {morph.told(tasks)}, "
         f"rendered by {synthesis.rendering.found.identity}",
         device=synthesis.rendering.device,
+        facts=folders_of(synthesis.rendering.found),
     )
 
 
@@ -94,7 +96,7 @@ def make_case(variant: Variant, *, synthesis: Synthesis, reader: Reader, out: Pa
     )
     image_seed = case_seed(synthesis.run_seed, variant.case, "image")
     image = labels.with_array(generate_images.image_of(request, synthesis.rendering, image_seed))
-    findings = check.judge(synthesis.checking, labels, image, scheme, parent.labels.array)
+    findings = judge(synthesis.checking, labels, image, scheme, parent.labels.array)
     product = outputs.Product(
         row=morph.child(variant, made),
         scheme=scheme,
@@ -105,10 +107,10 @@ def make_case(variant: Variant, *, synthesis: Synthesis, reader: Reader, out: Pa
         sidecar=morph.provenance(variant, made),
         image_sidecar=generate_images.provenance(synthesis.rendering, scheme, image_seed),
     )
-    why = check.verdict(findings)
+    why = verdict(findings)
     facts = {**morph.facts(made), **outputs.write_case(out, product, rejected=bool(why))}
     contrast = synthesis.rendering.contrast
-    facts["findings"] = outputs.finding_facts((contrast, finding) for finding in findings)
+    facts |= outputs.judged_facts([(contrast, finding) for finding in findings])
     return Result("rejected" if why else "done", why, facts)
 
 

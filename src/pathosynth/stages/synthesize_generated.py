@@ -10,10 +10,11 @@ from pathosynth.data.labels import load_scheme
 from pathosynth.data.requests import Request
 from pathosynth.runs.record import RunRecord
 from pathosynth.runs.seeds import case_seed
-from pathosynth.stages import check, generate_images, generate_labels, outputs
+from pathosynth.stages import generate_images, generate_labels, outputs
 from pathosynth.stages.batch import Options, Plan, Result
-from pathosynth.stages.check import Checking
 from pathosynth.stages.generate_images import Rendering
+from pathosynth.stages.judging import Checking, judge, verdict
+from pathosynth.stages.models import folders_of
 from pathosynth.stages.orders import Ordered, Ordering
 from pathosynth.stages.synthesize import draw_montage, read_parent
 
@@ -32,7 +33,7 @@ class Generation:
         made, drawn = (found.training_cases or {} for found in (ordering.labelling.found, rendering.found))
         known = {kind: cases for kind, cases in drawn.items() if "image" in kind}
         known |= {kind: cases for kind, cases in made.items() if "labels" in kind}
-        return cls(ordering, rendering, Checking.of(bands=rendering.found.bands, training_cases=known or None))
+        return cls(ordering, rendering, Checking.of(found=rendering.found, training_cases=known or None))
 
     def described(self) -> dict[str, Any]:
         """What goes into the run record."""
@@ -57,6 +58,7 @@ def plan(generation: Generation, options: Options) -> Plan:
         makes=f"{generate_labels.told(tasks, generation.ordering)}, and a {rendering.contrast} image of each "
         f"rendered by {rendering.found.identity}",
         device=rendering.device if rendering.device != "cpu" else generation.ordering.labelling.device,
+        facts=folders_of(rendering.found, generation.ordering.labelling.found),
     )
 
 
@@ -79,7 +81,7 @@ def make_case(task: Ordered, *, generation: Generation, out: Path) -> Result:
     image_seed = case_seed(task.run_seed, task.case, "image")
     request = Request(labels.array, scheme, labels.spacing_mm)
     image = labels.with_array(generate_images.image_of(request, rendering, image_seed))
-    findings = check.judge(generation.checking, labels, image, scheme)
+    findings = judge(generation.checking, labels, image, scheme)
     product = outputs.Product(
         row=generate_labels.child(task, made, labelling),
         scheme=scheme,
@@ -90,9 +92,9 @@ def make_case(task: Ordered, *, generation: Generation, out: Path) -> Result:
         sidecar=generate_labels.provenance(made, labelling),
         image_sidecar=generate_images.provenance(rendering, scheme, image_seed),
     )
-    why = check.verdict(findings)
+    why = verdict(findings)
     facts = {**generate_labels.facts(made, labelling), **outputs.write_case(out, product, rejected=bool(why))}
-    facts["findings"] = outputs.finding_facts((contrast, finding) for finding in findings)
+    facts |= outputs.judged_facts([(contrast, finding) for finding in findings])
     return Result("rejected" if why else "done", why or generate_labels.notes(made, labelling), facts)
 
 

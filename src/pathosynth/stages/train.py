@@ -15,6 +15,7 @@ from pathosynth.data.intensity import robust_scale
 from pathosynth.data.labelled import LabelledBrain
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pairs import Pair
+from pathosynth.data.yardstick import save_yardstick
 from pathosynth.label_generators import LABEL_GENERATORS
 from pathosynth.runs.config import parse_settings
 from pathosynth.runs.errors import ConfigError, InputError
@@ -211,10 +212,12 @@ def _log(path: Path, result: Any) -> None:
 def _write_yardsticks(
     out: Path, examples: Sequence[Any], used: Sequence[Case], scheme: LabelScheme, config: Any
 ) -> None:
-    """What checks of this model's output compare with: intensities, and what its training cases look like."""
+    """What checks of this model's output compare with: intensities, quality, and what its training cases look like."""
     pairs = [one for one in examples if isinstance(one, Pair) and one.contrast == config.contrast]
+    made = {case.case for case in used if case.origin != "real"}
     if pairs:
         _write_bands(out, pairs, scheme)
+        _write_quality(out, [pair for pair in pairs if pair.case not in made], scheme)
     _write_fingerprints(out, pairs or examples, {case.case for case in used if case.origin == "morphed"}, scheme)
 
 
@@ -223,6 +226,17 @@ def _write_bands(out: Path, pairs: Sequence[Pair], scheme: LabelScheme) -> None:
     from pathosynth.checks.intensity import learn_bands
 
     write_text(out / BANDS_FILE, json_text({name: list(band) for name, band in learn_bands(pairs, scheme).items()}))
+
+
+def _write_quality(out: Path, pairs: Sequence[Pair], scheme: LabelScheme) -> None:
+    """Measure the quality of the real training images; without it only the place of labels on images is judged."""
+    from pathosynth.checks.learning import learn, measured
+
+    try:
+        rows = [measured(one.subject, one.labels, one.image, scheme, one.spacing_mm) for one in pairs]
+        save_yardstick(out, learn(rows))
+    except InputError as error:
+        log.warning("quality and unusual images will not be judged: %s", error)
 
 
 def _write_fingerprints(out: Path, examples: Sequence[Any], morphed: set[str], scheme: LabelScheme) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from pathosynth.runs.config import build_config
 from pathosynth.runs.errors import ConfigError
 from pathosynth.stages.batch import Options, Plan
-from pathosynth.stages.report import asked, control, evaluation, gallery, histogram, sets, violins
+from pathosynth.stages.report import asked, control, evaluation, gallery, histogram, rejections, sets, violins
 from pathosynth.stages.report.source import parse_sources
 
 FIGURES: dict[str, ModuleType] = {
@@ -22,6 +22,7 @@ FIGURES: dict[str, ModuleType] = {
     "asked": asked,
     "sets": sets,
     "evaluation": evaluation,
+    "rejections": rejections,
 }
 """Name to module."""
 

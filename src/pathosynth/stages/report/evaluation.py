@@ -14,8 +14,9 @@ from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.report import evaluation_figures as figures
 from pathosynth.stages.report.evaluated import FILE_NAME, Evaluated, read_evaluation
 from pathosynth.stages.report.evaluation_montage import montage
-from pathosynth.stages.report.evaluation_page import Picture, headline, page
+from pathosynth.stages.report.evaluation_page import headline, page
 from pathosynth.stages.report.files import write_table
+from pathosynth.stages.report.page import Picture
 from pathosynth.stages.report.source import Source, only
 from pathosynth.stages.report.style import png
 from pathosynth.stages.score_tables import plain, write_rows

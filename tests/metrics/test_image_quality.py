@@ -1,0 +1,104 @@
+"""Measures of one image against what was put into it."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from pathosynth.data.labels import load_scheme
+from pathosynth.metrics.image_quality import measure, noise, offset, sharpness, unexplained
+
+SCHEME = load_scheme("kcl8")
+SHAPE = (40, 44, 36)
+WHITE, VENTRICLES, CSF, CORTEX = 1, 2, 4, 5
+
+
+def nested() -> np.ndarray:
+    """White matter with a ventricle inside cortex inside CSF: balls about one centre."""
+    i, j, k = np.indices(SHAPE)
+    far = np.sqrt((i - 20) ** 2 + (j - 22) ** 2 + (k - 18) ** 2)
+    labels = np.zeros(SHAPE, np.uint8)
+    for value, radius in ((CSF, 17), (CORTEX, 14.5), (WHITE, 12), (VENTRICLES, 5)):
+        labels[far < radius] = value
+    return labels
+
+
+def painted(labels: np.ndarray, rng: np.random.Generator, sigma: float = 2.0) -> np.ndarray:
+    means = np.array([0, 120, 200, 0, 180, 90, 0, 0, 0])
+    return np.where(labels > 0, means[labels] + rng.normal(0, sigma, labels.shape), 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 3.0])
+def test_noise_is_what_was_added_whatever_lies_below(sigma: float, rng: np.random.Generator) -> None:
+    i, j, k = np.indices(SHAPE)
+    smooth = 3.0 * i + 0.1 * j**2 + 10 * np.sin(k / 5) + 100.0 * (i > 20)  # sums of functions of one axis drop out
+    found = noise(smooth + rng.normal(0, sigma, SHAPE), np.ones(SHAPE, bool))
+    assert found == pytest.approx(sigma, rel=0.03)
+
+
+def test_noise_of_an_image_without_any_is_zero() -> None:
+    assert noise(np.ones(SHAPE), np.ones(SHAPE, bool)) == 0
+    assert np.isnan(noise(np.ones(SHAPE), np.zeros(SHAPE, bool)))
+
+
+def test_sharpness_is_the_slope_and_noise_is_taken_off(rng: np.random.Generator) -> None:
+    ramp = 2.0 * np.indices(SHAPE)[0]
+    inside = np.ones(SHAPE, bool)
+    expected = np.sqrt((2.0 / 0.5) ** 2 / 3)  # one of three axes has a slope of 2 per voxel of 0.5 mm
+    assert sharpness(ramp, inside, (0.5, 1.0, 1.0), 0.0) == pytest.approx(expected)
+    noisy = ramp + rng.normal(0, 0.5, SHAPE)
+    assert sharpness(noisy, inside, (0.5, 1.0, 1.0), 0.5) == pytest.approx(expected, rel=0.02)
+
+
+def test_unexplained_is_the_variance_within_labels(rng: np.random.Generator) -> None:
+    dense = np.ones(SHAPE, np.uint8)
+    dense[:20] = 2
+    values = rng.normal(0, 1, SHAPE)
+    image = values + 4.0 * (dense == 2)
+    inside = [image[dense == value] for value in (1, 2)]
+    within = sum(part.size * part.var() for part in inside)
+    assert unexplained(image, dense) == pytest.approx(within / (image.size * image.var()))
+    assert np.isnan(unexplained(np.ones(SHAPE), dense))
+
+
+@pytest.mark.parametrize("move", [(0, 0, 0), (1, 0, 0), (0, -2, 0), (0, 0, 1)])
+def test_offset_is_the_distance_the_labels_were_moved(move: tuple[int, int, int], rng: np.random.Generator) -> None:
+    labels = nested()
+    image = painted(labels, rng)
+    moved = np.roll(labels, move, (0, 1, 2))
+    assert offset(image, SCHEME.indices(moved)) == pytest.approx(np.linalg.norm(move), abs=0.15)
+
+
+def test_unit_and_offset_of_intensities_drop_out(rng: np.random.Generator) -> None:
+    labels = nested()
+    image = painted(labels, rng)
+    first, second = (measure(one, labels, SCHEME, (1.0, 1.0, 1.0)) for one in (image, image * 7 + 300))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert second[name] == pytest.approx(value, rel=1e-3, nan_ok=True), name
+
+
+def test_each_measure_answers_to_its_defect(rng: np.random.Generator) -> None:
+    labels = nested()
+    image = painted(labels, rng)
+    good = measure(image, labels, SCHEME, (1.0, 1.0, 1.0))
+    blurred = measure(ndimage.gaussian_filter(image, 1.0), labels, SCHEME, (1.0, 1.0, 1.0))
+    assert blurred["sharpness"] < 0.8 * good["sharpness"]
+    assert blurred["noise"] < 0.5 * good["noise"]
+    louder = measure(painted(labels, rng, 4.0), labels, SCHEME, (1.0, 1.0, 1.0))
+    assert louder["noise"] == pytest.approx(2 * good["noise"], rel=0.1)
+    assert louder["cjv"] == pytest.approx(2 * good["cjv"], rel=0.1)
+    wrong = labels.copy()
+    wrong[26:31, 20:25, 16:21][wrong[26:31, 20:25, 16:21] == WHITE] = VENTRICLES
+    spotted = measure(image, wrong, SCHEME, (1.0, 1.0, 1.0))
+    assert spotted["misfit ventricular_csf"] > 3 * good["misfit ventricular_csf"]
+
+
+def test_air_is_only_judged_where_there_is_some(rng: np.random.Generator) -> None:
+    labels = nested()
+    image = painted(labels, rng)
+    assert np.isnan(measure(image, labels, SCHEME, (1.0, 1.0, 1.0))["efc"])
+    quiet = np.where(labels > 0, image, rng.normal(0, 1, SHAPE)).astype(np.float32)
+    ghosts = np.where(labels > 0, image, rng.normal(0, 20, SHAPE)).astype(np.float32)
+    first, second = (measure(one, labels, SCHEME, (1.0, 1.0, 1.0)) for one in (quiet, ghosts))
+    assert first["efc"] < second["efc"]
+    assert first["fber"] - second["fber"] == pytest.approx(2 * np.log10(20), abs=0.05)
