@@ -1,16 +1,11 @@
 """The page of an evaluation: one HTML file with everything in it, every word from outside escaped."""
 
-import base64
 import shlex
-import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-import jinja2
-
 from pathosynth import __version__
+from pathosynth.drawing.page import Picture, render
 from pathosynth.metrics.surface_dice import TOLERANCE_MM
 from pathosynth.stages.report.evaluated import Evaluated
 from pathosynth.stages.report.evaluation_figures import run_means, words
@@ -23,34 +18,6 @@ NAMES = {
     "dice": "Dice", "hd95_mm": "HD95", "assd_mm": "ASSD", "surface_dice": "surface Dice",
     "volume_absolute_error_ml": "absolute volume error",
 }  # fmt: skip
-PIXELS = 0.52
-"""CSS pixels for each pixel of a picture, so that its type is nearly as large as the page's."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture of the page.
-
-    Attributes:
-        name: file name beside the page, without ending.
-        caption: what stands under it.
-        png: the picture.
-    """
-
-    name: str
-    caption: str
-    png: bytes
-
-    @property
-    def source(self) -> str:
-        """The picture as an address that needs no network."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
-
-    @property
-    def width(self) -> int:
-        """In CSS pixels."""
-        (pixels,) = struct.unpack(">I", self.png[16:20])
-        return round(float(pixels) * PIXELS)
 
 
 def headline(found: Evaluated) -> list[dict[str, Any]]:
@@ -83,13 +50,11 @@ def page(found: Evaluated, pictures: Sequence[Picture], missing: Sequence[str]) 
         pictures: in the order of the page.
         missing: pictures whose files are gone.
     """
-    loader = jinja2.FunctionLoader(lambda name: (resources.files(__package__) / name).read_text(encoding="utf-8"))
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": number, "words": words, "p": p_value}
     named = {picture.name: picture for picture in pictures}
-    return environment.get_template(TEMPLATE).render(
+    return render(
+        __package__,
+        TEMPLATE,
+        {"words": words},
         found=found,
         head=_cells(found),
         best=_best(found),
@@ -106,20 +71,6 @@ def page(found: Evaluated, pictures: Sequence[Picture], missing: Sequence[str]) 
         tolerance=TOLERANCE_MM,
         names=NAMES,
     )
-
-
-def number(value: Any, digits: int = 2) -> str:
-    """A number for people: a dash where there is none, the sign for infinity, a long minus."""
-    if value is None or value != value:
-        return "–"
-    if value in (float("inf"), float("-inf")):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def p_value(value: float | None) -> str:
-    """A p-value as it is printed."""
-    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _cells(found: Evaluated) -> dict[str, dict[str, Row]]:
