@@ -44,8 +44,8 @@ class Picture:
 def render(package: str, template: str, filters: Mapping[str, Callable[..., str]], **values: Any) -> str:
     """The page as text.
 
-    Templates have `css`, the style of all pages (to be marked safe), and the filters `number` and `p`; what is undefined
-    is an error.
+    Templates have `css`, the style of all pages (to be marked safe), and the filters `number` and `p`; what is not
+    defined is an error.
 
     Args:
         package: where the template lies.

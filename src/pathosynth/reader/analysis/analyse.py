@@ -1,10 +1,9 @@
 """All that ratings say: for every question agreement, repeats, distributions, and what its kind allows besides."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pydantic
 
 from pathosynth.metrics.statistics import holm
 from pathosynth.reader.analysis.agreement import NAMES, agreement, options
@@ -16,25 +15,10 @@ from pathosynth.reader.analysis.intra import within_readers
 from pathosynth.reader.analysis.kinds import CONFIDENCE
 from pathosynth.reader.analysis.modalities import compare_arms
 from pathosynth.reader.analysis.ratings import Question
-from pathosynth.runs.config import Config
+from pathosynth.reader.analysis.settings import Settings
 
 FORMAT = 1
 """Of the JSON."""
-
-
-class Settings(Config):
-    """Settings of an analysis."""
-
-    real: str = "real"
-    """Arm of the real cases: negative in detection, the reference of grades."""
-    weights: Literal["linear", "quadratic"] = "quadratic"
-    """Of the weighted kappa that goes by that name alone."""
-    kinds: dict[str, str] = pydantic.Field(default_factory=dict)
-    """Kind of a question by its name, where it is not to be inferred."""
-    truth: str = ""
-    """Column that says whether a case is positive; arms are modalities then."""
-    seed: int = 0
-    """Of bootstraps."""
 
 
 def analyse(questions: Sequence[Question], settings: Settings) -> dict[str, Any]:

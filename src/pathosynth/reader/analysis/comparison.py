@@ -6,18 +6,18 @@ readers' means or over cases' means speak of these cases or these readers alone.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from pathosynth.metrics.statistics import FEWEST, paired
-from pathosynth.reader.analysis.detection import auc_covariances, auc_estimate
+from pathosynth.reader.analysis.detection import auc_over_readers
 from pathosynth.reader.analysis.estimate import Estimate, undefined
 from pathosynth.reader.analysis.mrmc import mean_estimate, mean_over_readers
 from pathosynth.reader.analysis.ordinal import odds_ratio
-from pathosynth.reader.analysis.superiority import auc, mean_covariances, pair_scores
+from pathosynth.reader.analysis.superiority import mean_covariances, pair_scores
 
 MOST_ORDERS = 20_000
 """Above so many ways to divide the cases a rank test with ties is not exact but approximate."""
@@ -40,33 +40,41 @@ def compare(values: np.ndarray, second: np.ndarray, names: Sequence[str], seed: 
         missing = undefined("No reader rated cases of both arms.", readers=0)
         return {"effects": dict.fromkeys(EFFECTS, missing), "tests": {}}
     values = values[:, both]
-    pairs = [pair_scores(values[~second, i], values[second, i]) for i in range(values.shape[1])]
-    over = mean_over_readers([auc(one) for one in pairs], auc_covariances(pairs))
-    effects = {
-        "difference": _difference(values, second),
-        "superiority": auc_estimate(over, np.isfinite(pairs).any(axis=0)),
-        "odds_ratio": odds_ratio(values, second),
-    }
+    found = effects(values, second)
     tests = {
         "readers_and_cases": {
             "speaks_of": "new readers and new cases",
             "test": "superiority over readers and cases (Obuchowski and Rockette)",
-            "n": int(sum(pairs[0].shape)), "p": effects["superiority"].p, "why": effects["superiority"].why,
+            "n": found["superiority"].cases, "p": found["superiority"].p, "why": found["superiority"].why,
         },
         "over_readers": _over_readers(values, second, seed),
         "over_cases": _over_cases(values, second),
         "matched_cases": _matched(values, second, names, seed),
     }  # fmt: skip
-    return {"effects": effects, "tests": tests}
+    return {"effects": found, "tests": tests}
+
+
+def effects(values: np.ndarray, second: np.ndarray) -> dict[str, Estimate]:
+    """`EFFECTS` of the arm against the reference, for readers and cases like these.
+
+    Args:
+        values: (cases, readers) grades; every reader rated cases of both arms.
+        second: (cases,) whether a case is of the arm.
+    """
+    pairs = [pair_scores(values[~second, i], values[second, i]) for i in range(values.shape[1])]
+    return {
+        "difference": _difference(values, second),
+        "superiority": auc_over_readers(pairs),
+        "odds_ratio": odds_ratio(values, second),
+    }
 
 
 def _difference(values: np.ndarray, second: np.ndarray) -> Estimate:
     """Mean of the arm minus mean of the reference, a reader's means first."""
-    r = values.shape[1]
     change = np.nanmean(values[second], axis=0) - np.nanmean(values[~second], axis=0)
     covariance = mean_covariances(values[second]) + mean_covariances(values[~second])
-    found = mean_estimate(mean_over_readers(list(change), covariance))
-    return Estimate(found.value, found.low, found.high, found.why, found.p, 0.0, found.df, len(values), r)
+    found = mean_estimate(mean_over_readers(list(change), covariance, len(values) - 2))
+    return replace(found, cases=len(values))
 
 
 def _over_readers(values: np.ndarray, second: np.ndarray, seed: int) -> dict[str, Any]:
@@ -108,8 +116,9 @@ def _over_cases(values: np.ndarray, second: np.ndarray) -> dict[str, Any]:
     if np.ptp(np.r_[one, other]) == 0:
         return told | {"p": None, "effect": None, "why": "All cases have the same mean grade."}
     orders = math.comb(len(one) + len(other), len(one))
+    enough = min(len(one), len(other)) > 1  # scipy permutes two cases or more of either arm
     tied = len(np.unique(np.r_[one, other])) < len(one) + len(other)
-    exact = stats.PermutationMethod(n_resamples=MOST_ORDERS) if tied and orders <= MOST_ORDERS else "auto"
+    exact = stats.PermutationMethod(n_resamples=MOST_ORDERS) if tied and enough and orders <= MOST_ORDERS else "auto"
     found = stats.mannwhitneyu(one, other, alternative="two-sided", method=exact)
     # Rank-biserial correlation (Kerby 2014): share of pairs in favour minus share against.
     effect = 2 * float(found.statistic) / (len(one) * len(other)) - 1

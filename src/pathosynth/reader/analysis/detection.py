@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import special
@@ -44,21 +45,27 @@ def detect(
     Returns:
         `pooled`: `STATISTICS` for readers and cases like these; `readers`: the same of each reader.
     """
-    kept = [i for i in range(len(readers)) if _both(scores[:, i], positive)]
     called = np.where(np.isnan(scores), np.nan, (scores > threshold).astype(float))
     found = {name: _reader(scores[:, i], called[:, i], positive) for i, name in enumerate(readers)}
-    if not kept:
-        return {"pooled": dict.fromkeys(STATISTICS, no_readers("cases of both origins")), "readers": found}
-    negative, hits = called[~positive][:, kept], called[positive][:, kept]
-    pooled = {
-        "accuracy": _share_over_readers(*_accuracy(negative, hits), cases=_answered(called)),
+    kept = [i for i in range(len(readers)) if _both(scores[:, i], positive)]
+    return {"pooled": detect_over_readers(scores[:, kept], positive, threshold), "readers": found}
+
+
+def detect_over_readers(scores: np.ndarray, positive: np.ndarray, threshold: float) -> Statistics:
+    """`STATISTICS` for readers and cases like these; every reader answered cases of both origins."""
+    if not scores.shape[1]:
+        return dict.fromkeys(STATISTICS, no_readers("cases of both origins"))
+    called = np.where(np.isnan(scores), np.nan, (scores > threshold).astype(float))
+    negative, hits = called[~positive], called[positive]
+    cases = _answered(called)
+    return {
+        "accuracy": _share_over_readers(*_accuracy(negative, hits), cases, cases - 2),
         "sensitivity": pooled_share(hits),
         "specificity": pooled_share(1 - negative),
-        "auc": _pooled_auc([pair_scores(scores[~positive, i], scores[positive, i]) for i in kept]),
-        "d_prime": _pooled_mean(*_gaussian(negative, hits, (1.0, -1.0))),
-        "criterion": _pooled_mean(*_gaussian(negative, hits, (-0.5, -0.5))),
+        "auc": auc_over_readers([pair_scores(one[~positive], one[positive]) for one in scores.T]),
+        "d_prime": _mean(*_gaussian(negative, hits, (1.0, -1.0)), cases),
+        "criterion": _mean(*_gaussian(negative, hits, (-0.5, -0.5)), cases),
     }
-    return {"pooled": pooled, "readers": found}
 
 
 STATISTICS = ("accuracy", "sensitivity", "specificity", "auc", "d_prime", "criterion")
@@ -85,16 +92,12 @@ def _reader(scores: np.ndarray, called: np.ndarray, positive: np.ndarray) -> Sta
     if not _both(scores, positive):
         return found | dict.fromkeys(STATISTICS[3:], undefined("Needs cases of both origins.", int(known.sum())))
     pairs = pair_scores(scores[known & ~positive], scores[known & positive])
-    found["auc"] = _pooled_auc([pairs])
+    found["auc"] = auc_over_readers([pairs])
     negative, hits = called[known & ~positive][:, None], called[known & positive][:, None]
     for name, weights in (("d_prime", (1.0, -1.0)), ("criterion", (-0.5, -0.5))):
         values, covariance = _gaussian(negative, hits, weights)
-        found[name] = _with_cases(mean_estimate(mean_over_readers(values, covariance)), int(known.sum()))
+        found[name] = replace(mean_estimate(mean_over_readers(values, covariance)), cases=int(known.sum()))
     return found
-
-
-def _with_cases(one: Estimate, cases: int) -> Estimate:
-    return Estimate(one.value, one.low, one.high, one.why, one.p, one.null, one.df, cases, one.readers)
 
 
 def _share(right: np.ndarray) -> Estimate:
@@ -107,7 +110,8 @@ def _share(right: np.ndarray) -> Estimate:
 
 def pooled_share(called: np.ndarray) -> Estimate:
     """Share of (cases, readers) answers that are 1, for readers and cases like these; every reader answered some."""
-    return _share_over_readers(np.nanmean(called, axis=0), mean_covariances(called), _answered(called))
+    cases = _answered(called)
+    return _share_over_readers(np.nanmean(called, axis=0), mean_covariances(called), cases, cases - 1)
 
 
 def _accuracy(negative: np.ndarray, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,8 +123,8 @@ def _accuracy(negative: np.ndarray, hits: np.ndarray) -> tuple[np.ndarray, np.nd
     return values, spread
 
 
-def _share_over_readers(values: np.ndarray, covariance: np.ndarray, cases: int) -> Estimate:
-    mean = mean_over_readers(list(values), covariance)
+def _share_over_readers(values: np.ndarray, covariance: np.ndarray, cases: int, case_df: int) -> Estimate:
+    mean = mean_over_readers(list(values), covariance, max(case_df, 1))
     share = min(max(mean.value, 0.0), 1.0)
     low, high = wilson_clustered(share, mean.variance, cases, mean.df)
     why = ONE_READER if mean.readers == 1 else None
@@ -129,9 +133,11 @@ def _share_over_readers(values: np.ndarray, covariance: np.ndarray, cases: int) 
     return Estimate(share, low, high, why, p, 0.5, df, cases, mean.readers)
 
 
-def _pooled_auc(pairs: list[np.ndarray]) -> Estimate:
-    mean = mean_over_readers([auc(one) for one in pairs], auc_covariances(pairs))
-    return auc_estimate(mean, np.isfinite(pairs).any(axis=0))
+def auc_over_readers(pairs: Sequence[np.ndarray]) -> Estimate:
+    """AUC for readers and cases like these, from the pair scores of every reader; with one, for cases like these."""
+    known = np.isfinite(pairs).any(axis=0)
+    case_df = max(int(known.any(axis=1).sum() + known.any(axis=0).sum()) - 2, 1)
+    return auc_estimate(mean_over_readers([auc(one) for one in pairs], auc_covariances(pairs), case_df), known)
 
 
 def auc_covariances(pairs: Sequence[np.ndarray]) -> np.ndarray:
@@ -160,8 +166,9 @@ def auc_estimate(mean: Mean, known: np.ndarray) -> Estimate:
     return Estimate(mean.value, low, high, why, p, 0.5, df, sum(sizes), mean.readers)
 
 
-def _pooled_mean(values: np.ndarray, covariance: np.ndarray) -> Estimate:
-    return mean_estimate(mean_over_readers(list(values), covariance))
+def _mean(values: np.ndarray, covariance: np.ndarray, cases: int) -> Estimate:
+    found = mean_estimate(mean_over_readers(list(values), covariance, max(cases - 2, 1)))
+    return replace(found, cases=cases)
 
 
 def _gaussian(negative: np.ndarray, hits: np.ndarray, weights: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

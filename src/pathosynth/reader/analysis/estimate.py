@@ -91,8 +91,9 @@ def wilson_clustered(share: float, variance: float, n: float, df: float = math.i
         n: independent units, for a share without spread.
         df: degrees of freedom of `variance`.
     """
-    effective = share * (1 - share) / variance if variance > 0 else n
-    return wilson(share, max(effective, 1.0) * (quantile() / quantile(df)) ** 2)
+    if variance <= 0 or not 0 < share < 1:
+        return wilson(share, n)
+    return wilson(share, max(share * (1 - share) / variance, 1.0) * (quantile() / quantile(df)) ** 2)
 
 
 def logit_interval(share: float, variance: float, df: float = math.inf) -> tuple[float, float]:

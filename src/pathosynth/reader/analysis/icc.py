@@ -1,5 +1,7 @@
 """Intraclass correlations of Shrout and Fleiss (1979), with intervals from F distributions (McGraw & Wong 1996)."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +10,8 @@ from scipy import stats
 from pathosynth.reader.analysis.estimate import LEVEL, Estimate, undefined
 
 NAMES = ("icc1", "icc2", "icc3", "icc1k", "icc2k", "icc3k")
-"""(1,1): other readers for every case; (2,1): readers are a sample, agreement; (3,1): these readers, consistency; and the
-same of the mean over k readers."""
+"""(1,1): other readers for every case; (2,1): readers are a sample, agreement; (3,1): these readers, consistency. And
+the same of the mean over k readers."""
 
 SAME = 1e-12
 """Relative mean square below which there is no variation but rounding."""
@@ -65,14 +67,22 @@ def intraclass_correlations(values: np.ndarray) -> dict[str, Estimate]:
     if problem:
         return dict.fromkeys(NAMES, undefined(problem, n, k))
     ms = mean_squares(complete)
-    ends = {"icc1": _one_way(ms), "icc2": _two_way_random(ms), "icc3": _two_way_mixed(ms)}
-    found = {}
-    for name, (value, low, high) in ends.items():
-        found[name] = Estimate(value, low, high, cases=n, readers=k)
-        average = [_averaged(one, k) for one in (value, low, high)]
-        why = None if None not in average else "Cases differ less than chance alone makes them; this end is not finite."
-        found[f"{name}k"] = Estimate(*average, why=why, cases=n, readers=k)
+    found: dict[str, Estimate] = {}
+    for name, ends in (("icc1", _one_way(ms)), ("icc2", _two_way_random(ms)), ("icc3", _two_way_mixed(ms))):
+        found[name] = _estimate(ends, n, k)
+        found[f"{name}k"] = _estimate([None if one is None else _averaged(one, k) for one in ends], n, k)
     return {name: found[name] for name in NAMES}
+
+
+def _estimate(ends: Sequence[float | None], n: int, k: int) -> Estimate:
+    """Value, low and high, each None where it is not finite; then a sentence says so."""
+    value, low, high = (one if one is not None and math.isfinite(one) else None for one in ends)
+    why = (
+        None
+        if None not in (value, low, high)
+        else "Cases differ so little that this coefficient or an end is not finite."
+    )
+    return Estimate(value, low, high, why, cases=n, readers=k)
 
 
 def _problem(values: np.ndarray, complete: np.ndarray) -> str | None:
@@ -110,10 +120,13 @@ def _limits(above: float, below: float, df1: int, df2: int, k: int) -> tuple[flo
     return float(first / (above + (k - 1) * low * below)), float(last / (above * high + (k - 1) * below))
 
 
-def _two_way_random(ms: MeanSquares) -> tuple[float, float, float]:
+def _two_way_random(ms: MeanSquares) -> tuple[float | None, float | None, float | None]:
     n, k = ms.n, ms.k
     # Shrout & Fleiss 1979: ICC(2,1) = (BMS - EMS) / (BMS + (k - 1) EMS + k (JMS - EMS) / n).
-    value = (ms.cases - ms.error) / (ms.cases + (k - 1) * ms.error + k * (ms.readers - ms.error) / n)
+    below = ms.cases + (k - 1) * ms.error + k * (ms.readers - ms.error) / n
+    if below <= SAME * (ms.cases + ms.error):  # two cases and two readers that cancel out
+        return None, None, None
+    value = (ms.cases - ms.error) / below
     # McGraw & Wong 1996, table 7, case 2A: Satterthwaite's degrees of freedom v of a JMS + b EMS.
     kept = min(value, 1 - SAME)
     a, b = k * kept / (n * (1 - kept)), 1 + k * kept * (n - 1) / (n * (1 - kept))
@@ -124,6 +137,8 @@ def _two_way_random(ms: MeanSquares) -> tuple[float, float, float]:
     tail = (1 + LEVEL) / 2
     low, high = stats.f.ppf(tail, n - 1, v), stats.f.ppf(tail, v, n - 1)
     between = k * ms.readers + (k * n - k - n) * ms.error
+    if not low * between + n * ms.cases > 0:
+        return value, None, None
     first = n * (ms.cases - low * ms.error) / (low * between + n * ms.cases)
     last = n * (high * ms.cases - ms.error) / (between + n * high * ms.cases)
     return value, float(min(first, value)), float(max(last, value))

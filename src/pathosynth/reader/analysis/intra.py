@@ -1,6 +1,7 @@
 """Does a reader say the same the second time? First readings against hidden repeats."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,8 @@ NONE = "No case was read twice."
 
 def within_readers(repeated: np.ndarray, readers: Sequence[str], weights: str) -> dict[str, dict[str, Estimate]]:
     """Weighted kappa and percent agreement of every reader with itself, and pooled over all readers' pairs.
+
+    A pair of readings of one case is the unit, in the pooled figures too.
 
     Args:
         repeated: (readings, 4) case, reader, first value, value of a repeat; NaN where one is missing.
@@ -30,4 +33,5 @@ def _statistics(pairs: np.ndarray, weights: str) -> dict[str, Estimate]:
     if not len(pairs):
         return {"weighted_kappa": undefined(NONE, 0), "percent_agreement": undefined(NONE, 0)}
     twice = pairs[:, 2:]
-    return {"weighted_kappa": cohen_kappa(twice, weights), "percent_agreement": percent_agreement(twice)}
+    found = {"weighted_kappa": cohen_kappa(twice, weights), "percent_agreement": percent_agreement(twice)}
+    return {name: replace(one, readers=None) for name, one in found.items()}  # the two columns are one reader

@@ -63,15 +63,14 @@ def infer_kind(values: Sequence[str]) -> str:
     if all(_origin(value) in (*CONFIDENCE, *ORIGINS) for value in given):
         return "detection"
     lists = [_ticked(value) for value in given]
-    few = min(_MOST_NAMES, max(2, len(given) // 2))
     words = {word for one in lists for word in one}
     if any(len(one) > 1 for one in lists) or any(value.startswith("[") for value in given):
-        return "ticks" if _recur(words, few) else "text"
-    return "nominal" if _recur(set(given), few) else "text"
+        return "ticks" if _recur(words, max(2, len(given) // 2)) else "text"
+    return "nominal" if _recur(set(given), len(given) // 2) else "text"
 
 
-def _recur(words: set[str], few: int) -> bool:
-    return len(words) <= few and all(len(word) <= _LONGEST_NAME for word in words)
+def _recur(words: set[str], most: int) -> bool:
+    return len(words) <= min(most, _MOST_NAMES) and all(len(word) <= _LONGEST_NAME for word in words)
 
 
 def code(path: Path, question: str, kind: str, answers: Sequence[tuple[int, str]]) -> Coded:

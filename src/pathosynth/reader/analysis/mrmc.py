@@ -155,7 +155,7 @@ class Mean:
     readers: int
 
 
-def mean_over_readers(values: Sequence[float], covariance: np.ndarray) -> Mean:
+def mean_over_readers(values: Sequence[float], covariance: np.ndarray, case_df: float = math.inf) -> Mean:
     """One modality: the mean of readers' statistics with the variance it has over readers and cases.
 
     With one reader the variance is that over cases alone.
@@ -163,16 +163,18 @@ def mean_over_readers(values: Sequence[float], covariance: np.ndarray) -> Mean:
     Args:
         values: (readers,) statistics.
         covariance: (readers, readers) over cases.
+        case_df: degrees of freedom of the covariance. Hillis takes them to be infinite; with 20 cases of either arm
+            intervals are then too short (92.6 % in ``benchmarks/bench_reader_statistics.py``).
     """
     r = len(values)
     if r == 1:
-        return Mean(float(values[0]), max(float(covariance[0, 0]), 0.0), math.inf, 1)
+        return Mean(float(values[0]), max(float(covariance[0, 0]), 0.0), case_df, 1)
     mean_square = float(np.var(values, ddof=1))
     shared = max(float((covariance.sum() - np.trace(covariance)) / (r * (r - 1))), 0.0)
     # Hillis 2014, eq. 19 and 20: variance of the mean (MS(R) + r Cov2) / r, and its degrees of freedom.
     total = mean_square + r * shared
-    df = total**2 / (mean_square**2 / (r - 1)) if mean_square > 1e-15 else math.inf
-    return Mean(float(np.mean(values)), total / r, df, r)
+    squares = mean_square**2 / (r - 1) + (r * shared) ** 2 / case_df
+    return Mean(float(np.mean(values)), total / r, total**2 / squares if squares > 1e-30 else math.inf, r)
 
 
 def mean_estimate(mean: Mean, null: float | None = 0.0) -> Estimate:

@@ -54,7 +54,7 @@ class Question:
         ticked: (options, cases, readers) 1 ticked, 0 not, NaN not answered; of questions with ticks only.
         repeated: (readings, 4): case, reader, first value and the value of a repeat, as indices and codes.
         positive: (cases,) truth of the cases, where a column says it.
-        missing: answers that are empty.
+        missing: answers that are empty; with ticks that is an answer.
     """
 
     name: str
@@ -193,7 +193,7 @@ def _question(path: Path, name: str, rows: Sequence[Row], kind: str | None) -> Q
     ]
     return Question(
         name, kind, readers, cases, coded, values, ticked, np.array(repeated, float).reshape(-1, 4),
-        _positive(path, rows, cases), sum(missing(row.value) for row in rows),
+        _positive(path, rows, cases), 0 if kind == "ticks" else sum(missing(row.value) for row in rows),
     )  # fmt: skip
 
 
