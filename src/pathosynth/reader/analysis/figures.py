@@ -26,7 +26,7 @@ def figures(name: str, one: Content) -> dict[str, tuple[str, Figure]]:
     found: dict[str, tuple[str, Figure]] = {}
     counts = next(iter(one.get("distribution", {}).values()), {}).get("counts")
     if counts and one["kind"] != "ticks":
-        caption = f"Answers to {name}, by arm and reader; in a bar the number of cases. Means and medians hide this."
+        caption = f"Answers to {name}, by arm and reader; in a bar the number of cases: what means and medians hide."
         found["answers"] = caption, answers(one)
     if any(one["agreement"][key].low is not None for key in NAMES):
         caption = "Agreement between readers with 95 % intervals; what is not defined is left out."

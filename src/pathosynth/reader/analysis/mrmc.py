@@ -163,8 +163,8 @@ def mean_over_readers(values: Sequence[float], covariance: np.ndarray, case_df: 
     Args:
         values: (readers,) statistics.
         covariance: (readers, readers) over cases.
-        case_df: degrees of freedom of the covariance. Hillis takes them to be infinite; with 20 cases of either arm
-            intervals are then too short (92.6 % in ``benchmarks/bench_reader_statistics.py``).
+        case_df: degrees of freedom of the covariance. Hillis takes them to be infinite; with few cases intervals are
+            then a little too short.
     """
     r = len(values)
     if r == 1:
