@@ -14,18 +14,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import stats
 
+import reader_studies as drawn
 from pathosynth.reader.analysis import power
-from pathosynth.reader.analysis.alpha import LEVELS, krippendorff_alpha, value_counts
+from pathosynth.reader.analysis.alpha import LEVELS, krippendorff_alpha
 from pathosynth.reader.analysis.comparison import compare, effects
 from pathosynth.reader.analysis.detection import STATISTICS, detect_over_readers
 from pathosynth.reader.analysis.estimate import Estimate
 from pathosynth.reader.analysis.icc import NAMES, intraclass_correlations
 from pathosynth.reader.analysis.kappa import cohen_kappa, fleiss_kappa, percent_agreement
 from pathosynth.reader.analysis.mrmc import average_components, compare_modalities
-from pathosynth.reader.analysis.ordinal import odds_ratio
 from pathosynth.reader.analysis.superiority import auc, pair_scores, unbiased_covariances
 
-CUTS = (-1.0, 0.0, 1.0)
 Draw = Callable[[np.random.Generator], dict[str, Estimate]]
 
 
@@ -49,25 +48,6 @@ def covered(name: str, truths: dict[str, float], draw: Draw, studies: int) -> No
 # Agreement
 
 
-def normal_table(rng: np.random.Generator, n: int, k: int, case: float, reader: float, noise: float) -> np.ndarray:
-    readers = rng.normal(size=k) * np.sqrt(reader)
-    return rng.normal(size=(n, 1)) * np.sqrt(case) + readers + rng.normal(size=(n, k)) * np.sqrt(noise)
-
-
-def icc_truth(case: float, reader: float, noise: float, k: int) -> dict[str, float]:
-    single = {
-        "icc1": case / (case + reader + noise),
-        "icc2": case / (case + reader + noise),
-        "icc3": case / (case + noise),
-    }
-    return single | {f"{name}k": k * one / (1 + (k - 1) * one) for name, one in single.items()}
-
-
-def graded_table(rng: np.random.Generator, n: int, shifts: np.ndarray, case: float, noise: float) -> np.ndarray:
-    seen = rng.normal(size=(n, 1)) * np.sqrt(case) + shifts + rng.normal(size=(n, len(shifts))) * np.sqrt(noise)
-    return np.digitize(seen, CUTS).astype(float)
-
-
 def agreements(values: np.ndarray) -> dict[str, Estimate]:
     found = {f"alpha_{level}": krippendorff_alpha(values, level) for level in LEVELS}
     found |= {"fleiss_kappa": fleiss_kappa(values), "percent_agreement": percent_agreement(values)}
@@ -77,121 +57,45 @@ def agreements(values: np.ndarray) -> dict[str, Estimate]:
     }
 
 
-def agreement_truth(shifts: np.ndarray, case: float, noise: float) -> dict[str, float]:
-    """From the chances of every pair of grades of every pair of readers, by integration over cases."""
-    at, weight = np.polynomial.hermite_e.hermegauss(120)
-    chances = np.diff(stats.norm.cdf((np.r_[-np.inf, CUTS, np.inf][None, None] - shifts[None, :, None]
-                                      - at[:, None, None] * np.sqrt(case)) / np.sqrt(noise)), axis=2)  # fmt: skip
-    joint = np.einsum("c,cig,cjh->ijgh", weight / weight.sum(), chances, chances)
-    k, grades = len(shifts), len(CUTS) + 1
-    off = ~np.eye(k, dtype=bool)
-    pairs, single = joint[off].mean(axis=0), joint[off].mean(axis=0).sum(axis=1)
-    place = np.arange(grades)
-    rank = np.cumsum(single) - single / 2
-    sums = np.maximum(place[:, None] + place, 1)
-    apart = {
-        "nominal": (place[:, None] != place).astype(float), "ordinal": (rank[:, None] - rank) ** 2,
-        "interval": (place[:, None] - place) ** 2.0, "ratio": ((place[:, None] - place) / sums) ** 2,
-    }  # fmt: skip
-    found = {f"alpha_{name}": 1 - (d * pairs).sum() / (single @ d @ single) for name, d in apart.items()}
-    agreed = float(np.trace(pairs))
-    own = chances.transpose(1, 0, 2) * (weight / weight.sum())[None, :, None]
-    marginal = own.sum(axis=1)
-    kappas = {
-        name: float(np.mean([
-            1 - (d * joint[i, j]).sum() / (marginal[i] @ d @ marginal[j]) for i in range(k) for j in range(i)
-        ]))
-        for name, d in (("", apart["interval"]), ("_linear", np.abs(place[:, None] - place) * 1.0))
-    }  # fmt: skip
-    found |= {"fleiss_kappa": 1 - (1 - agreed) / (1 - float((single**2).sum())), "percent_agreement": agreed}
-    return found | {f"weighted_kappa{name}": one for name, one in kappas.items()}
-
-
 def coverage_of_agreement(studies: int) -> None:
     for n, k, parts in ((20, 3, (2.0, 0.2, 1.0)), (40, 5, (1.0, 0.3, 1.0)), (60, 4, (0.2, 0.05, 1.0))):
-        truth = icc_truth(*parts, k)
+        truth = drawn.icc_truth(*parts, k)
         two_way = {name: truth[name] for name in NAMES if not name.startswith("icc1")}
         covered(f"normal, {n} cases, {k} readers", two_way,
-                lambda rng, n=n, k=k, p=parts: intraclass_correlations(normal_table(rng, n, k, *p)),
+                lambda rng, n=n, k=k, p=parts: intraclass_correlations(drawn.normal_table(rng, n, k, *p)),
                 studies)  # fmt: skip
-        one_way = icc_truth(parts[0], 0.0, parts[1] + parts[2], k)
+        one_way = drawn.icc_truth(parts[0], 0.0, parts[1] + parts[2], k)
         covered(f"normal, other readers for each case, {n} x {k}", {name: one_way[name] for name in ("icc1", "icc1k")},
                 lambda rng, n=n, k=k, p=parts: intraclass_correlations(
-                    normal_table(rng, n, k, p[0], 0.0, p[1] + p[2])), studies)  # fmt: skip
+                    drawn.normal_table(rng, n, k, p[0], 0.0, p[1] + p[2])), studies)  # fmt: skip
     for n, shifts, case in ((20, (-0.3, 0.0, 0.3), 1.0), (40, (-0.3, 0.0, 0.3), 1.0), (40, (0.0, 0.0), 2.0),
                             (100, (-0.4, 0.0, 0.2, 0.4), 0.5), (40, (0.0, 0.1, -0.1), 8.0)):  # fmt: skip
         moved = np.array(shifts)
-        covered(f"grades 0-3, {n} cases, {len(shifts)} readers", agreement_truth(moved, case, 1.0),
-                lambda rng, n=n, m=moved, c=case: agreements(graded_table(rng, n, m, c, 1.0)), studies)  # fmt: skip
+        covered(f"grades 0-3, {n} cases, {len(shifts)} readers", drawn.agreement_truth(moved, case, 1.0),
+                lambda rng, n=n, m=moved, c=case: agreements(drawn.graded_table(rng, n, m, c, 1.0)),
+                studies)  # fmt: skip
 
 
 def coverage_of_bootstrap(studies: int) -> None:
     """What the percentile bootstrap over cases would cover, beside the jackknife in Fisher's z that is used."""
     for n, shifts, case in ((12, (0.0, 0.0, 0.0), 2.0), (20, (-0.3, 0.0, 0.3), 1.0), (40, (0.0, 0.1, -0.1), 8.0)):
         moved = np.array(shifts)
-        truth = agreement_truth(moved, case, 1.0)
+        truth = drawn.agreement_truth(moved, case, 1.0)
         for name in ("alpha_interval", "alpha_nominal"):
 
             def draw(rng: np.random.Generator, setting=(n, moved, case), name=name) -> dict[str, Estimate]:
-                values = graded_table(rng, *setting, 1.0)
+                values = drawn.graded_table(rng, *setting, 1.0)
                 used = krippendorff_alpha(values, name.removeprefix("alpha_"))
-                return {"percentile bootstrap": bootstrapped_alpha(values, name, rng), "jackknife, Fisher's z": used}
+                return {
+                    "percentile bootstrap": drawn.bootstrapped_alpha(values, name, rng),
+                    "jackknife, Fisher's z": used,
+                }
 
             about = f"{name}, {n} cases, {len(shifts)} readers"
             covered(about, dict.fromkeys(("percentile bootstrap", "jackknife, Fisher's z"), truth[name]), draw, studies)
 
 
-def bootstrapped_alpha(values: np.ndarray, name: str, rng: np.random.Generator) -> Estimate:
-    """Percentiles of alpha over 1,000 samples of the cases; every case has all readers."""
-    used, counts = value_counts(values)
-    apart = (used[:, None] - used) ** 2 if name == "alpha_interval" else (used[:, None] != used) * 1.0
-    k, drawn = values.shape[1], rng.integers(0, len(values), (1000, len(values)))
-    observed = (((counts @ apart) * counts).sum(axis=1) / (k - 1))[drawn].sum(axis=1)
-    total = counts[drawn].sum(axis=1)
-    expected = ((total @ apart) * total).sum(axis=1) / (values.size - 1)
-    found = 1 - observed / np.maximum(expected, 1e-12)
-    low, high = np.quantile(found, [0.025, 0.975])
-    return Estimate(float(np.median(found)), float(low), float(high))
-
-
 # Two arms
-
-
-def two_arms(
-    rng: np.random.Generator, n: int, k: int, shift: float, reader: float, skill: float, case: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Grades 0 to 3 of n cases of either arm: readers differ in level and in how far they see the arms apart."""
-    second = np.arange(2 * n) >= n
-    seen = rng.normal(size=(2 * n, 1)) * np.sqrt(case) + rng.normal(size=(2 * n, k)) * np.sqrt(1 - case)
-    seen += rng.normal(size=k) * reader + np.outer(second - 0.5, shift + rng.normal(size=k) * skill)
-    return np.digitize(seen, CUTS).astype(float), second
-
-
-def two_arm_truth(shift: float, reader: float, skill: float) -> dict[str, float]:
-    """Means over many readers, each by closed form."""
-    rng = np.random.default_rng(0)
-    level, far = rng.normal(size=200_000) * reader, shift + rng.normal(size=200_000) * skill
-    chances = [
-        np.diff(stats.norm.cdf(np.r_[-np.inf, CUTS, np.inf] - (level + side * far)[:, None]), axis=1)
-        for side in (-0.5, 0.5)
-    ]
-    below = np.cumsum(chances[0], axis=1) - chances[0] / 2
-    called = [one[:, 2:].sum(axis=1) for one in chances]
-    grades = np.arange(4)
-    return {
-        "difference": float(((chances[1] - chances[0]) @ grades).mean()),
-        "superiority": float((below * chances[1]).sum(axis=1).mean()),
-        "sensitivity": float(called[1].mean()), "specificity": float(1 - called[0].mean()),
-        "accuracy": float((1 + called[1] - called[0]).mean() / 2),
-        "auc": float((below * chances[1]).sum(axis=1).mean()),
-    }  # fmt: skip
-
-
-def odds_truth(shift: float, reader: float, skill: float, case: float) -> float:
-    values, second = two_arms(np.random.default_rng(5), 20_000, 60, shift, reader, skill, case)
-    found = odds_ratio(values, second).value
-    assert found is not None
-    return found
 
 
 def coverage_of_arms(studies: int) -> None:
@@ -200,59 +104,31 @@ def coverage_of_arms(studies: int) -> None:
         (60, 8, 1.5, 0.3, 0.4, 0.5), (40, 1, 0.7, 0.0, 0.0, 0.5), (10, 4, 0.5, 0.3, 0.2, 0.4),
     ):  # fmt: skip
         name = f"{n} + {n} cases, {k} reader{'s' * (k > 1)}, shift {shift:g}, skill SD {skill:g}"
-        truth = two_arm_truth(shift, reader, skill)
+        truth = drawn.two_arm_truth(shift, reader, skill)
 
         def graded(rng: np.random.Generator, setting=(n, k, shift, reader, skill, case)) -> dict[str, Estimate]:
-            values, second = two_arms(rng, *setting)
+            values, second = drawn.two_arms(rng, *setting)
             return effects(values, second)
 
         def judged(rng: np.random.Generator, setting=(n, k, shift, reader, skill, case)) -> dict[str, Estimate]:
-            values, second = two_arms(rng, *setting)
+            values, second = drawn.two_arms(rng, *setting)
             return detect_over_readers(values, second, 1.5)
 
         known = {key: truth[key] for key in ("difference", "superiority")}
-        covered(name, known | {"odds_ratio": odds_truth(shift, reader, skill, case)}, graded, studies)
+        covered(name, known | {"odds_ratio": drawn.odds_truth(shift, reader, skill, case)}, graded, studies)
         covered(name, {key: truth[key] for key in STATISTICS[:4]}, judged, studies)
-
-
-def two_generators(
-    rng: np.random.Generator, n: int, k: int, shifts: tuple[float, float], skill: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(2, k) AUCs of telling either generator's cases from the same real ones, and their covariance."""
-    arm = np.repeat([0, 1, 2], n)
-    seen = rng.normal(size=(3 * n, 1)) * np.sqrt(0.4) + rng.normal(size=(3 * n, k)) * np.sqrt(0.6)
-    far = np.array(shifts)[:, None] + rng.normal(size=k) * skill + rng.normal(size=(2, k)) * skill / 2
-    for i in (0, 1):
-        seen[arm == i + 1] += far[i]
-    scores = np.digitize(seen, CUTS).astype(float)
-    pairs = []
-    for i in (0, 1):
-        positive = np.where((arm[arm > 0] == i + 1)[:, None], scores[arm > 0], np.nan)
-        pairs += [pair_scores(scores[arm == 0, r], positive[:, r]) for r in range(k)]
-    return np.array([auc(one) for one in pairs]).reshape(2, k), unbiased_covariances(pairs).reshape(2, k, 2, k)
 
 
 def coverage_of_mrmc(studies: int) -> None:
     for n, k, shifts, skill in ((25, 4, (0.5, 1.0), 0.3), (50, 6, (1.0, 1.0), 0.3), (50, 3, (0.8, 0.8), 0.0)):
-        values, _ = two_generators_truth(shifts, skill)
+        values = drawn.two_generators_truth(shifts, skill)
 
         def draw(rng: np.random.Generator, setting=(n, k, shifts, skill)) -> dict[str, Estimate]:
-            return {"auc_difference": compare_modalities(*two_generators(rng, *setting)).differences[0, 1]}
+            return {"auc_difference": compare_modalities(*drawn.two_generators(rng, *setting)).differences[0, 1]}
 
         covered(
             f"two generators, {n} cases each, {k} readers", {"auc_difference": values[0] - values[1]}, draw, studies
         )
-
-
-def two_generators_truth(shifts: tuple[float, float], skill: float) -> tuple[list[float], None]:
-    rng = np.random.default_rng(0)
-    found = []
-    for shift in shifts:
-        far = shift + rng.normal(size=400_000) * skill * np.sqrt(1.25)
-        real = np.diff(stats.norm.cdf(np.r_[-np.inf, CUTS, np.inf]))
-        made = np.diff(stats.norm.cdf(np.r_[-np.inf, CUTS, np.inf] - far[:, None]), axis=1)
-        found.append(float(((np.cumsum(real) - real / 2) * made).sum(axis=1).mean()))
-    return found, None
 
 
 # Type-I errors
@@ -269,7 +145,7 @@ def errors(studies: int) -> None:
         rng = np.random.default_rng(2)
         found: dict[str, list[float]] = {}
         for _ in range(studies):
-            values, second = two_arms(rng, n, k, 0.0, reader, skill, case)
+            values, second = drawn.two_arms(rng, n, k, 0.0, reader, skill, case)
             told = compare(values, second, list(map(str, range(len(second)))), 0)
             ps = {key: one["p"] for key, one in told["tests"].items() if one is not None}
             ps |= {key: one.p for key, one in told["effects"].items() if key != "superiority"}
@@ -283,7 +159,7 @@ def errors(studies: int) -> None:
                   f"| {100 * np.mean(np.array(ps) < 0.05):.1f} |", flush=True)  # fmt: skip
     for n, k, shifts, skill in ((25, 4, (0.8, 0.8), 0.3), (50, 6, (0.8, 0.8), 0.3), (50, 4, (0.8, 0.8), 0.0)):
         rng = np.random.default_rng(3)
-        ps = [compare_modalities(*two_generators(rng, n, k, shifts, skill)).p for _ in range(studies)]
+        ps = [compare_modalities(*drawn.two_generators(rng, n, k, shifts, skill)).p for _ in range(studies)]
         print(f"| generators equally hard, {n} cases each, {k} readers, skill SD {skill:g} | Obuchowski-Rockette "
               f"| {100 * np.mean([p is not None and p < 0.05 for p in ps]):.1f} |", flush=True)  # fmt: skip
 
@@ -326,7 +202,7 @@ def powers(studies: int) -> None:
 def icc_studies(icc: float, k: int, n: int, hit: Callable[[Estimate], bool]) -> Iterator[bool]:
     rng = np.random.default_rng(4)
     while True:
-        yield hit(intraclass_correlations(normal_table(rng, n, k, icc, 0.0, 1 - icc))["icc1"])
+        yield hit(intraclass_correlations(drawn.normal_table(rng, n, k, icc, 0.0, 1 - icc))["icc1"])
 
 
 def accuracy_studies(accuracy: float, k: int, n: int, sd: float, correlation: float) -> Iterator[bool]:
@@ -347,7 +223,7 @@ def accuracy_studies(accuracy: float, k: int, n: int, sd: float, correlation: fl
 def auc_studies(shift: float, k: int, n: int, skill: float) -> Iterator[bool]:
     rng = np.random.default_rng(7)
     while True:
-        values, second = two_arms(rng, n, k, shift, 0.0, skill, 0.3)
+        values, second = drawn.two_arms(rng, n, k, shift, 0.0, skill, 0.3)
         found = detect_over_readers(values, second, 1.5)["auc"]
         yield found.p is not None and found.p < 0.05
 
@@ -357,7 +233,7 @@ def auc_plan(shift: float, k: int, n: int, skill: float) -> tuple[str, float]:
     rng = np.random.default_rng(8)
     values, errors, shared = [], [], []
     for _ in range(400):
-        grades, second = two_arms(rng, n, k, shift, 0.0, skill, 0.3)
+        grades, second = drawn.two_arms(rng, n, k, shift, 0.0, skill, 0.3)
         pairs = [pair_scores(grades[~second, r], grades[second, r]) for r in range(k)]
         spread = unbiased_covariances(pairs)
         values.append([auc(one) for one in pairs])
@@ -373,7 +249,7 @@ def auc_plan(shift: float, k: int, n: int, skill: float) -> tuple[str, float]:
 def mrmc_studies(shifts: tuple[float, float], k: int, n: int, skill: float) -> Iterator[bool]:
     rng = np.random.default_rng(9)
     while True:
-        p = compare_modalities(*two_generators(rng, n, k, shifts, skill)).p
+        p = compare_modalities(*drawn.two_generators(rng, n, k, shifts, skill)).p
         yield p is not None and p < 0.05
 
 
@@ -382,13 +258,13 @@ def mrmc_plan(shifts: tuple[float, float], k: int, n: int, skill: float) -> tupl
     from dataclasses import astuple
 
     rng = np.random.default_rng(10)
-    pilots = [two_generators(rng, n // 2, k, shifts, skill) for _ in range(400)]
+    pilots = [drawn.two_generators(rng, n // 2, k, shifts, skill) for _ in range(400)]
     ms = np.mean([_interaction(values) for values, _ in pilots])
     mean = np.mean([astuple(average_components(*one)) for one in pilots], axis=0)
     parts = power.Components(*mean)
     interaction = max(float(ms) - (parts.error - parts.cov1 - parts.cov2 + parts.cov3), 0.0)
     parts = power.Components(*mean[:5], interaction)
-    truth, _ = two_generators_truth(shifts, skill)
+    truth = drawn.two_generators_truth(shifts, skill)
     return (f"AUC {truth[0]:.2f} against {truth[1]:.2f}, {k} readers, {n} cases each",
             power.power_of_difference(truth[0] - truth[1], k, n, parts, n // 2))  # fmt: skip
 
@@ -407,8 +283,8 @@ def main() -> None:
     print("| study | statistic | truth | coverage (%) | interval above | below | median width | without interval |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     parts = {
-        "agreement": coverage_of_agreement, "bootstrap": coverage_of_bootstrap, "arms": coverage_of_arms, "mrmc": coverage_of_mrmc, "errors": errors,
-        "power": powers,
+        "agreement": coverage_of_agreement, "bootstrap": coverage_of_bootstrap, "arms": coverage_of_arms,
+        "mrmc": coverage_of_mrmc, "errors": errors, "power": powers,
     }  # fmt: skip
     for name, part in parts.items():
         if arguments.only in (None, name):

@@ -15,8 +15,8 @@ from pathosynth.cli import app
 
 HEADER = "reader,case,arm,question,repeat,value"
 KEYS = (
-    "icc1", "icc2", "icc3", "icc1k", "icc2k", "icc3k", "alpha_nominal", "alpha_ordinal", "alpha_interval", "alpha_ratio",
-    "fleiss_kappa", "weighted_kappa",
+    "icc1", "icc2", "icc3", "icc1k", "icc2k", "icc3k", "alpha_nominal", "alpha_ordinal", "alpha_interval",
+    "alpha_ratio", "fleiss_kappa", "weighted_kappa",
 )  # fmt: skip
 SHROUT_FLEISS = ((9, 2, 5, 8), (6, 1, 3, 2), (8, 4, 6, 8), (7, 1, 2, 6), (10, 5, 6, 9), (6, 2, 4, 7))
 
@@ -44,7 +44,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     grade, doubt = np.digitize(seen - shift + rng.normal(size=2), [-1, 0, 1])
                     at = f"{reader},{arm}{i},{arm}"
                     rows += [f"{at},quality,{repeat},{grade}", f"{at},origin,{repeat},{levels[3 - doubt]}"]
-                    rows.append(f'{at},artefacts,{repeat},"{"motion,noise" if doubt < 1 else "noise" if i % 2 else ""}"')
+                    ticked = "motion,noise" if doubt < 1 else "noise" if i % 2 else ""
+                    rows.append(f'{at},artefacts,{repeat},"{ticked}"')
             rows.append(f'ada,{arm}0,{arm},comment,0,"<script>alert(1)</script>, at slice {arm}"')
     return write(tmp_path_factory.mktemp("study") / "ratings.csv", rows)
 
