@@ -46,7 +46,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     rows += [f"{at},quality,{repeat},{grade}", f"{at},origin,{repeat},{levels[3 - doubt]}"]
                     ticked = "motion,noise" if doubt < 1 else "noise" if i % 2 else ""
                     rows.append(f'{at},artefacts,{repeat},"{ticked}"')
-            rows.append(f'ada,{arm}0,{arm},comment,0,"<script>alert(1)</script>, at slice {arm}"')
+        rows.append(f'ada,{arm}0,{arm},comment,0,"<script>alert(1)</script>, at slice {arm}"')
     return write(tmp_path_factory.mktemp("study") / "ratings.csv", rows)
 
 

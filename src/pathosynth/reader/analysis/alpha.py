@@ -84,7 +84,7 @@ def _squared_differences(used: np.ndarray, total: np.ndarray, level: str) -> np.
         return 1.0 - np.eye(len(used))
     if level == "ratio":
         sums = used[:, None] + used
-        return np.divide(used[:, None] - used, sums, out=np.zeros_like(sums), where=sums > 0) ** 2
+        return np.asarray(np.divide(used[:, None] - used, sums, out=np.zeros_like(sums), where=sums > 0) ** 2)
     # The ordinal difference, ratings between two grades and half of both, is that of their middle ranks.
     places = _middle_ranks(total) if level == "ordinal" else used
     return np.asarray((places[:, None] - places) ** 2)

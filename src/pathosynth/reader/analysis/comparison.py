@@ -73,7 +73,7 @@ def _difference(values: np.ndarray, second: np.ndarray) -> Estimate:
     """Mean of the arm minus mean of the reference, a reader's means first."""
     change = np.nanmean(values[second], axis=0) - np.nanmean(values[~second], axis=0)
     covariance = mean_covariances(values[second]) + mean_covariances(values[~second])
-    found = mean_estimate(mean_over_readers(list(change), covariance, len(values) - 2))
+    found = mean_estimate(mean_over_readers(list(change), covariance, max(len(values) - 2, 1)))
     return replace(found, cases=len(values))
 
 
@@ -129,4 +129,5 @@ def _case_means(values: np.ndarray) -> np.ndarray:
     """(cases,) mean over readers, NaN where nobody rated."""
     known = np.isfinite(values)
     counts = known.sum(axis=1)
-    return np.divide(np.nansum(values, axis=1), counts, out=np.full(len(values), np.nan), where=counts > 0)
+    sums = np.nansum(values, axis=1)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0))

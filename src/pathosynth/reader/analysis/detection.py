@@ -96,7 +96,7 @@ def _reader(scores: np.ndarray, called: np.ndarray, positive: np.ndarray) -> Sta
     negative, hits = called[known & ~positive][:, None], called[known & positive][:, None]
     for name, weights in (("d_prime", (1.0, -1.0)), ("criterion", (-0.5, -0.5))):
         values, covariance = _gaussian(negative, hits, weights)
-        found[name] = replace(mean_estimate(mean_over_readers(values, covariance)), cases=int(known.sum()))
+        found[name] = replace(mean_estimate(mean_over_readers(list(values), covariance)), cases=int(known.sum()))
     return found
 
 
@@ -135,7 +135,7 @@ def _share_over_readers(values: np.ndarray, covariance: np.ndarray, cases: int, 
 
 def auc_over_readers(pairs: Sequence[np.ndarray]) -> Estimate:
     """AUC for readers and cases like these, from the pair scores of every reader; with one, for cases like these."""
-    known = np.isfinite(pairs).any(axis=0)
+    known = np.isfinite(np.array(pairs)).any(axis=0)
     case_df = max(int(known.any(axis=1).sum() + known.any(axis=0).sum()) - 2, 1)
     return auc_estimate(mean_over_readers([auc(one) for one in pairs], auc_covariances(pairs), case_df), known)
 

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathosynth.runs.errors import InputError
@@ -38,7 +38,7 @@ class Coded:
     numbers: tuple[float, ...]
     names: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    ticks: dict[int, frozenset[str]] | None = None
+    ticks: dict[int, frozenset[str]] = field(default_factory=dict)
 
     def name(self, number: float) -> str:
         """A value as people read it."""

@@ -32,7 +32,7 @@ def compare_arms(question: Question, real: str) -> dict[str, Any]:
     covariance = auc_covariances(stacked).reshape(len(arms), r, len(arms), r)
     means = {}
     for place, arm in enumerate(arms):
-        known = np.isfinite([pairs[arm][i] for i in kept]).any(axis=0)
+        known = np.isfinite(np.array([pairs[arm][i] for i in kept])).any(axis=0)
         means[arm] = auc_estimate(mean_over_readers(list(values[place]), covariance[place, :, place]), known)
     names = [question.readers[i] for i in kept]
     cases = len({case for case, _ in question.cases}) if question.positive is not None else len(question.cases)

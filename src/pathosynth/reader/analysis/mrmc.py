@@ -74,16 +74,18 @@ def average_components(values: np.ndarray, covariance: np.ndarray) -> Components
     """
     t, r = values.shape
     flat = covariance.reshape(t * r, t * r)
-    error, same_reader, same_modality, neither = float(np.diagonal(flat).mean()), [], [], []
-    for (i, j), (k, l) in itertools.permutations(itertools.product(range(t), range(r)), 2):  # noqa: E741
-        kind = same_reader if j == l else same_modality if i == k else neither
-        kind.append(covariance[i, j, k, l])
-    cov1, cov2, cov3 = (float(np.mean(one)) if one else 0.0 for one in (same_reader, same_modality, neither))
+    error = float(np.diagonal(flat).mean())
+    modality, reader = (np.equal.outer(one, one) for one in (np.repeat(np.arange(t), r), np.tile(np.arange(r), t)))
+    cov1, cov2, cov3 = (_mean(flat[kind]) for kind in (reader & ~modality, modality & ~reader, ~modality & ~reader))
     between, interaction = _reader_mean_squares(values)
     # Hillis 2014, table 1: expected mean squares of the model.
     tr = interaction - (error - cov1 - cov2 + cov3) if t > 1 else 0.0
     readers = (between - interaction) / t - cov1 + cov3 if t > 1 else between - (error - cov2)
     return Components(error, cov1, cov2, cov3, max(readers, 0.0), max(tr, 0.0))
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else 0.0
 
 
 def _reader_mean_squares(values: np.ndarray) -> tuple[float, float]:

@@ -51,7 +51,7 @@ def delong_covariances(scores: Sequence[np.ndarray]) -> np.ndarray:
         scores: (negatives, positives) pair scores of every reader, of the same cases; NaN where unknown.
     """
     stacked = np.array(scores)
-    return mean_covariances(_means(stacked, 2).T) + mean_covariances(_means(stacked, 1).T)
+    return np.asarray(mean_covariances(_means(stacked, 2).T) + mean_covariances(_means(stacked, 1).T))
 
 
 def _means(values: np.ndarray, axis: int) -> np.ndarray:
