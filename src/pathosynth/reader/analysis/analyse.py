@@ -111,7 +111,7 @@ def _detection(question: Question, settings: Settings) -> dict[str, Any]:
         why = f"Needs an arm named '{settings.real}' and another; found {arms}. Say with --real which arm is real."
         return {"real": None, "why": why}
     real = question.of_arm(settings.real)
-    found = {"real": settings.real, **detect(question.values, ~real, threshold, question.readers)}
+    found: dict[str, Any] = {"real": settings.real, **detect(question.values, ~real, threshold, question.readers)}
     if len(question.arms) > 2:
         found["arms"] = {}
         for arm in question.arms:

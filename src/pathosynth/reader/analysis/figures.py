@@ -24,7 +24,8 @@ LONGEST = 30
 def figures(name: str, one: Content) -> dict[str, tuple[str, Figure]]:
     """Pictures of a question: what each shows to its caption and itself."""
     found: dict[str, tuple[str, Figure]] = {}
-    counts = next(iter(one.get("distribution", {}).values()), {}).get("counts")
+    arms = list(one.get("distribution", {}).values())
+    counts = arms[0]["counts"] if arms else None
     if counts and one["kind"] != "ticks":
         caption = f"Answers to {name}, by arm and reader; in a bar the number of cases: what means and medians hide."
         found["answers"] = caption, answers(one)
