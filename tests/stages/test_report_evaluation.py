@@ -14,12 +14,13 @@ from matplotlib.image import imread
 from pathosynth.data.cases import Case, write_cases
 from pathosynth.data.nifti import write_image, write_labels
 from pathosynth.data.volume import Volume
+from pathosynth.drawing.page import number, p_value
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.stages import evaluate, report
 from pathosynth.stages.batch import Options, execute
 from pathosynth.stages.report.evaluated import read_evaluation
 from pathosynth.stages.report.evaluation_montage import chosen, montage
-from pathosynth.stages.report.evaluation_page import number, p_value, page
+from pathosynth.stages.report.evaluation_page import page
 
 AFFINE = np.diag([1.5, 1.5, 1.5, 1.0])
 NASTY = '<script>alert("1")</script> & $x_2$'

@@ -3,10 +3,13 @@
 Stages are imported inside the commands, so that ``pathosynth --help`` answers at once.
 """
 
-from pathosynth.cli import audit, begin, commands, evaluate, look, report, segment, study
+from pathosynth.cli import audit, begin, commands, evaluate, look, reader, reader_analysis, report, segment, study
 from pathosynth.cli.app import app
 
-__all__ = ["app", "audit", "begin", "commands", "evaluate", "look", "main", "report", "segment", "study"]
+__all__ = [
+    "app", "audit", "begin", "commands", "evaluate", "look", "main", "reader", "reader_analysis", "report", "segment",
+    "study",
+]  # fmt: skip
 
 
 def main() -> None:

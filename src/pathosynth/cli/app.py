@@ -31,10 +31,9 @@ INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
-class Talk:
+class Speech:
     """Options of every command: how it speaks, and plugins from outside."""
 
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what is being done.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False
@@ -44,6 +43,13 @@ class Talk:
             "--use", metavar="FILE.py", help="Add a pathology, generator, check, segmenter, format or metric."
         ),
     ] = ()  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Talk(Speech):
+    """Options of every command that prints a result; one whose result is a JSON file takes `Speech` alone."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +83,7 @@ Panel = Literal["First steps", "Stages", "Look"]
 
 
 def command(name: str, panel: Panel, group: typer.Typer = app, hidden: bool = False) -> Callable[[CommandT], CommandT]:
-    """Register a command whose first parameter is a `Talk` or `Work`; its fields become options of the command.
+    """Register a command whose first parameter is a `Speech`, `Talk` or `Work`, whose fields become its options.
 
     Args:
         name: what the user types.
@@ -104,7 +110,7 @@ def command(name: str, panel: Panel, group: typer.Typer = app, hidden: bool = Fa
     return register
 
 
-def _run(function: Callable[..., None], common: Talk, values: dict[str, Any]) -> None:
+def _run(function: Callable[..., None], common: Speech, values: dict[str, Any]) -> None:
     if common.use:
         from pathosynth.stages.plugins import use_plugins
 
@@ -112,7 +118,7 @@ def _run(function: Callable[..., None], common: Talk, values: dict[str, Any]) ->
     function(common, **values)
 
 
-def _parameters(common: type[Talk]) -> dict[str, inspect.Parameter]:
+def _parameters(common: type[Speech]) -> dict[str, inspect.Parameter]:
     hints = get_type_hints(common, include_extras=True)
     required = {item.name: item.default for item in inspect.signature(common).parameters.values()}
     return {
@@ -153,7 +159,7 @@ def _explain(message: str, debug: bool) -> None:
     typer.echo(f"pathosynth: {message}", err=True)
 
 
-def _start(common: Talk) -> None:
+def _start(common: Speech) -> None:
     level = logging.DEBUG if common.debug else logging.INFO if common.verbose else logging.WARNING
     logging.basicConfig(
         level=logging.ERROR if common.quiet else level, format="%(levelname)s %(name)s: %(message)s", force=True

@@ -4,7 +4,9 @@ import functools
 from pathlib import Path
 
 from pathosynth.data.copy_reference import load_reference
-from pathosynth.runs.files import json_text, write_text
+from pathosynth.drawing.page import Picture
+from pathosynth.drawing.style import png
+from pathosynth.runs.files import json_text, write_table, write_text
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.audit import figures
@@ -16,9 +18,6 @@ from pathosynth.stages.audit.numbers import rows_of, summary
 from pathosynth.stages.audit.page import audit_page
 from pathosynth.stages.audits import FILE
 from pathosynth.stages.batch import Options, Plan
-from pathosynth.stages.report.files import write_table
-from pathosynth.stages.report.page import Picture
-from pathosynth.stages.report.style import png
 
 CAPTIONS = {
     "likeness": "Likeness to the nearest training case: generated cases against real people. Right of the dashed limit "

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pathosynth.data.copy_reference import CopyReference
+from pathosynth.drawing.style import COLORS, INK, SMALL, TYPE, dress, new_figure
 from pathosynth.runs.errors import PathosynthError
 from pathosynth.stages.audit.looking import volume_of
 from pathosynth.stages.audit.numbers import PARTS, Row
 from pathosynth.stages.report.planes import PLANES, Head, cut, draw_planes, extent_mm
-from pathosynth.stages.report.style import COLORS, INK, SMALL, TYPE, dress, new_figure
 
 MOST_PAIRS = 6
 _KINDS = {"labels": "folds-labels-v1", "image": "folds-image-v1"}

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pathosynth.stages.report.page import Picture, Section, Table, sections_page
+from pathosynth.drawing.page import Picture
+from pathosynth.drawing.sections import Section, Table, sections_page
 
 
 def audit_page(told: Mapping[str, Any], pictures: Sequence[Picture], card: str) -> str:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pathosynth.stages.report.style import (
+from pathosynth.drawing.style import (
     INK,
     MARKERS,
     SMALL,

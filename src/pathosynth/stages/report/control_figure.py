@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pathosynth.data.measurements import RATIO
-from pathosynth.stages.report.style import (
+from pathosynth.drawing.style import (
     INK,
     MARKERS,
     SHADE,

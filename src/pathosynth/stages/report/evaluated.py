@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pathosynth.data.labels import LabelScheme, load_scheme
+from pathosynth.drawing.style import COLORS
 from pathosynth.runs.errors import ConfigError, InputError
-from pathosynth.stages.report.style import COLORS
 from pathosynth.stages.score_tables import Row, by_subject
 from pathosynth.stages.subgroups import ALL
 

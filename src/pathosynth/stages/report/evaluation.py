@@ -7,18 +7,17 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from pathosynth.drawing.page import Picture
+from pathosynth.drawing.style import png
 from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.runs.files import json_text, write_bytes, write_text
+from pathosynth.runs.files import json_text, write_bytes, write_table, write_text
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.report import evaluation_figures as figures
 from pathosynth.stages.report.evaluated import FILE_NAME, Evaluated, read_evaluation
 from pathosynth.stages.report.evaluation_montage import montage
 from pathosynth.stages.report.evaluation_page import headline, page
-from pathosynth.stages.report.files import write_table
-from pathosynth.stages.report.page import Picture
 from pathosynth.stages.report.source import Source, only
-from pathosynth.stages.report.style import png
 from pathosynth.stages.score_tables import plain, write_rows
 
 NAME = "evaluation"

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
+from pathosynth.drawing.style import FAINT, INK, MARKERS, SHADE, SMALL, TYPE, dress, new_figure, signed
 from pathosynth.stages.report.describe import constant
 from pathosynth.stages.report.evaluated import Evaluated
-from pathosynth.stages.report.style import FAINT, INK, MARKERS, SHADE, SMALL, TYPE, dress, new_figure, signed
 
 PANELS = 4
 """Structures side by side."""

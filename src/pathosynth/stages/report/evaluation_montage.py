@@ -15,10 +15,10 @@ from pathosynth.data.intensity import robust_scale
 from pathosynth.data.labels import LabelScheme, in_scheme, load_scheme
 from pathosynth.data.nifti import read_image, read_labels
 from pathosynth.data.volume import Volume
+from pathosynth.drawing.style import INK, SMALL, TYPE, new_figure
 from pathosynth.runs.errors import PathosynthError
 from pathosynth.stages.report.evaluated import Evaluated
 from pathosynth.stages.report.planes import PLANES, Head, cut, extent_mm, frame
-from pathosynth.stages.report.style import INK, SMALL, TYPE, new_figure
 from pathosynth.stages.score_tables import Row
 
 WORDS = 1.3

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pathosynth import __version__
+from pathosynth.drawing.page import Picture, render
 from pathosynth.metrics.surface_dice import TOLERANCE_MM
 from pathosynth.stages.report.evaluated import Evaluated
 from pathosynth.stages.report.evaluation_figures import run_means, words
-from pathosynth.stages.report.page import Picture, template_environment
 from pathosynth.stages.score_tables import Row, better
 from pathosynth.stages.subgroups import ALL
 
@@ -50,10 +50,11 @@ def page(found: Evaluated, pictures: Sequence[Picture], missing: Sequence[str]) 
         pictures: in the order of the page.
         missing: pictures whose files are gone.
     """
-    environment = template_environment()
-    environment.filters |= {"number": number, "words": words, "p": p_value}
     named = {picture.name: picture for picture in pictures}
-    return environment.get_template(TEMPLATE).render(
+    return render(
+        __package__,
+        TEMPLATE,
+        {"words": words},
         found=found,
         head=_cells(found),
         best=_best(found),
@@ -70,20 +71,6 @@ def page(found: Evaluated, pictures: Sequence[Picture], missing: Sequence[str]) 
         tolerance=TOLERANCE_MM,
         names=NAMES,
     )
-
-
-def number(value: Any, digits: int = 2) -> str:
-    """A number for people: a dash where there is none, the sign for infinity, a long minus."""
-    if value is None or value != value:
-        return "–"
-    if value in (float("inf"), float("-inf")):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def p_value(value: float | None) -> str:
-    """A p-value as it is printed."""
-    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _cells(found: Evaluated) -> dict[str, dict[str, Row]]:

@@ -1,15 +1,13 @@
 """What every figure leaves behind: the picture, the numbers behind it, and a summary."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from pathosynth.runs.files import json_text, write_bytes, write_text
-from pathosynth.stages.report.style import png
+from pathosynth.drawing.style import png
+from pathosynth.runs.files import json_text, write_bytes, write_table, write_text
 
 Row = Mapping[str, Any]
 
@@ -27,20 +25,3 @@ def publish(out: Path, name: str, figure: Figure, rows: Sequence[Row], summary: 
     write_table(out / f"{name}.csv", rows)
     write_text(out / f"{name}.json", json_text(summary))
     write_bytes(out / f"{name}.png", png(figure))
-
-
-def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows with the same keys as CSV."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-    write_text(path, text.getvalue())
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)

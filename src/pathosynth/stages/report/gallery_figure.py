@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from pathosynth.drawing.style import FAINT, INK, SMALL, TYPE, WIDTH, new_figure
 from pathosynth.stages.report.planes import PLANES, Head, cuts, draw_planes, extent_mm, legend_patches, scale_bar
-from pathosynth.stages.report.style import FAINT, INK, SMALL, TYPE, WIDTH, new_figure
 
 WORDS, GAP, TOP, FOOT = 0.85, 0.06, 0.36, 0.16
 """Inches for the words beside a row, between planes and rows, above the rows, and for each line of the legend."""

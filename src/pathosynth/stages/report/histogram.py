@@ -13,16 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pathosynth.data.measurements import RATIO
-from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.stages import label_models
-from pathosynth.stages.batch import Options, Plan
-from pathosynth.stages.models import find_label_model
-from pathosynth.stages.report.describe import constant, describe
-from pathosynth.stages.report.files import publish
-from pathosynth.stages.report.made import trained_ratio
-from pathosynth.stages.report.measured import MeasuredSet, measuring_plan
-from pathosynth.stages.report.source import Source
-from pathosynth.stages.report.style import (
+from pathosynth.drawing.style import (
     FAINT,
     INK,
     SHADE,
@@ -34,6 +25,15 @@ from pathosynth.stages.report.style import (
     set_colors,
     signed,
 )
+from pathosynth.runs.config import Config as BaseConfig
+from pathosynth.stages import label_models
+from pathosynth.stages.batch import Options, Plan
+from pathosynth.stages.models import find_label_model
+from pathosynth.stages.report.describe import constant, describe
+from pathosynth.stages.report.files import publish
+from pathosynth.stages.report.made import trained_ratio
+from pathosynth.stages.report.measured import MeasuredSet, measuring_plan
+from pathosynth.stages.report.source import Source
 
 NAME = "histogram"
 

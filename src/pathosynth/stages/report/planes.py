@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from pathosynth.data.intensity import robust_scale
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Volume
-from pathosynth.stages.report.style import INK, OUTLINE, SMALL
+from pathosynth.drawing.style import INK, OUTLINE, SMALL
 
 PLANES = {"sagittal": (1, 2), "coronal": (0, 2), "axial": (0, 1)}
 """Name to the array axes shown to the right and upwards, in the order of the axis they are cut across."""

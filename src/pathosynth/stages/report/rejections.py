@@ -9,16 +9,16 @@ import numpy as np
 import pydantic
 from matplotlib.figure import Figure
 
+from pathosynth.drawing.page import Picture
+from pathosynth.drawing.sections import Section, Table, sections_page
+from pathosynth.drawing.style import png
 from pathosynth.runs.config import Config as BaseConfig
-from pathosynth.runs.files import json_text, write_bytes, write_text
+from pathosynth.runs.files import json_text, write_bytes, write_table, write_text
 from pathosynth.runs.record import FILE_NAME, RunRecord
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.report import rejections_figures as figures
-from pathosynth.stages.report.files import write_table
 from pathosynth.stages.report.judged import Judged, read_judged
-from pathosynth.stages.report.page import Picture, Section, Table, sections_page
 from pathosynth.stages.report.source import Source, only
-from pathosynth.stages.report.style import png
 
 NAME = "rejections"
 DPI = 200

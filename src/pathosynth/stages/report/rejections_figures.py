@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pathosynth.data.labels import load_scheme
+from pathosynth.drawing.style import COLORS, FAINT, INK, SMALL, TYPE, dress, new_figure
 from pathosynth.runs.errors import PathosynthError
 from pathosynth.stages import inputs
 from pathosynth.stages.report.judged import Judged, JudgedCase
 from pathosynth.stages.report.planes import PLANES, Head, cut, draw_planes, extent_mm, legend_patches
-from pathosynth.stages.report.style import COLORS, FAINT, INK, SMALL, TYPE, dress, new_figure
 
 KEPT, REJECTED = COLORS[0], COLORS[1]
 HIGHEST = 4.0

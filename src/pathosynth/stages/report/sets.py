@@ -11,8 +11,9 @@ from pathosynth.data.labels import load_scheme
 from pathosynth.data.measurements import RATIO, measurable
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.files import write_table
 from pathosynth.stages.batch import Options, Plan
-from pathosynth.stages.report.files import publish, write_table
+from pathosynth.stages.report.files import publish
 from pathosynth.stages.report.measured import MeasuredSet, measuring_plan
 from pathosynth.stages.report.sets_figure import draw
 from pathosynth.stages.report.sets_numbers import Compared, compared, halves, nearest_rows, rows_of, summary

@@ -7,9 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pathosynth.stages.report.measured import MeasuredSet
-from pathosynth.stages.report.sets_numbers import Compared
-from pathosynth.stages.report.style import (
+from pathosynth.drawing.style import (
     FAINT,
     INK,
     MARKERS,
@@ -19,6 +17,8 @@ from pathosynth.stages.report.style import (
     new_figure,
     set_colors,
 )
+from pathosynth.stages.report.measured import MeasuredSet
+from pathosynth.stages.report.sets_numbers import Compared
 
 
 def draw(real: MeasuredSet, found: Sequence[Compared], chance: Mapping[str, float] | None) -> Figure:

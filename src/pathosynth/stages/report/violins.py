@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
 from pathosynth.data.measurements import unit
+from pathosynth.drawing.style import INK, axis_label, dress, new_figure, set_colors
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.stages.batch import Options, Plan
 from pathosynth.stages.report.describe import constant, describe
 from pathosynth.stages.report.files import publish
 from pathosynth.stages.report.measured import MeasuredSet, measuring_plan
 from pathosynth.stages.report.source import Source
-from pathosynth.stages.report.style import INK, axis_label, dress, new_figure, set_colors
 
 NAME = "violins"
 ACROSS = 3

@@ -1,0 +1,1 @@
+"""A blinded study with several readers, and what its ratings say."""

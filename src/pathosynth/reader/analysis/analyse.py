@@ -1,0 +1,132 @@
+"""All that ratings say: for every question agreement, repeats, distributions, and what its kind allows besides."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pathosynth.metrics.statistics import holm
+from pathosynth.reader.analysis.agreement import NAMES, agreement, options
+from pathosynth.reader.analysis.comparison import compare
+from pathosynth.reader.analysis.detection import detect
+from pathosynth.reader.analysis.distribution import distribution
+from pathosynth.reader.analysis.estimate import LEVEL, Estimate
+from pathosynth.reader.analysis.intra import within_readers
+from pathosynth.reader.analysis.kinds import CONFIDENCE
+from pathosynth.reader.analysis.modalities import compare_arms
+from pathosynth.reader.analysis.ratings import Question
+from pathosynth.reader.analysis.settings import Settings
+
+FORMAT = 1
+"""Of the JSON."""
+
+
+def analyse(questions: Sequence[Question], settings: Settings) -> dict[str, Any]:
+    """Everything about every question, with `Estimate` where a number has an interval.
+
+    Where exactly one question can be rated (text apart), its agreement also stands at the top, name by name.
+    """
+    found = {question.name: _question(question, settings) for question in questions}
+    rated = [one["agreement"] for one in found.values() if one["kind"] != "text"]
+    top = {name: rated[0][name] for name in NAMES} if len(rated) == 1 else {}
+    return {"format": FORMAT, "level": LEVEL, **top, "questions": found}
+
+
+def _question(question: Question, settings: Settings) -> dict[str, Any]:
+    kind, values = question.kind, question.values
+    found: dict[str, Any] = {
+        "kind": kind,
+        "readers": list(question.readers),
+        "cases": len(question.cases),
+        "arms": {arm: int(question.of_arm(arm).sum()) for arm in question.arms},
+        "ratings": int(np.isfinite(values).sum()),
+        "missing": question.missing,
+        "agreement": agreement(values, kind, settings.weights),
+    }
+    if kind == "text":
+        return found
+    if len(question.arms) > 1:
+        found["agreement_by_arm"] = {
+            arm: agreement(values[question.of_arm(arm)], kind, settings.weights) for arm in question.arms
+        }
+    found["within_readers"] = _within(question, settings.weights)
+    found["distribution"] = distribution(question)
+    if kind == "ticks":
+        found["options"] = options(question)
+    if kind == "graded":
+        found["comparisons"] = _comparisons(question, settings)
+    if kind == "detection":
+        found["detection"] = _detection(question, settings)
+    if _has_modalities(question, settings.real):
+        found["mrmc"] = compare_arms(question, settings.real)
+    return found
+
+
+def _has_modalities(question: Question, real: str) -> bool:
+    """Whether arms can be compared by an AUC each."""
+    if question.positive is not None:
+        return question.kind in ("graded", "detection")
+    return question.kind == "detection" and real in question.arms and len(question.arms) > 2
+
+
+def _within(question: Question, weights: str) -> dict[str, Any]:
+    ordered = question.kind in ("graded", "detection")
+    found = within_readers(question.repeated, question.readers, weights if ordered else "none")
+    return {"pooled": found.pop(""), "readers": found}
+
+
+def _comparisons(question: Question, settings: Settings) -> dict[str, Any]:
+    """Every arm against the reference: the real arm, or the first where none is called that."""
+    if question.positive is not None or len(question.arms) < 2:
+        return {}
+    reference = settings.real if settings.real in question.arms else question.arms[0]
+    found = {}
+    for arm in question.arms:
+        if arm == reference:
+            continue
+        kept = question.of_arm(arm) | question.of_arm(reference)
+        names = [case for (case, _), own in zip(question.cases, kept, strict=True) if own]
+        second = question.of_arm(arm)[kept]
+        found[arm] = {"reference": reference, **compare(question.values[kept], second, names, settings.seed)}
+    _adjust(found)
+    return found
+
+
+def _adjust(comparisons: Mapping[str, dict[str, Any]]) -> None:
+    """Add the p of the main test corrected by Holm over arms."""
+    main = [one["tests"].get("readers_and_cases") for one in comparisons.values()]
+    for test, p in zip(main, holm([test["p"] if test else None for test in main]), strict=True):
+        if test:
+            test["p_holm"] = p
+
+
+def _detection(question: Question, settings: Settings) -> dict[str, Any]:
+    """How well real and synthetic cases are told apart: all synthetic arms together, and each alone."""
+    threshold = 1.5 if question.coded.names == CONFIDENCE else 0.5
+    if question.positive is not None:
+        whole = detect(question.values, question.positive, threshold, question.readers)
+        return {"real": None, **whole}
+    if settings.real not in question.arms or len(question.arms) < 2:
+        arms = ", ".join(f"'{arm}'" for arm in question.arms)
+        why = f"Needs an arm named '{settings.real}' and another; found {arms}. Say with --real which arm is real."
+        return {"real": None, "why": why}
+    real = question.of_arm(settings.real)
+    found: dict[str, Any] = {"real": settings.real, **detect(question.values, ~real, threshold, question.readers)}
+    if len(question.arms) > 2:
+        found["arms"] = {}
+        for arm in question.arms:
+            if arm != settings.real:
+                kept = real | question.of_arm(arm)
+                found["arms"][arm] = detect(question.values[kept], ~real[kept], threshold, question.readers)
+    return found
+
+
+def as_json(content: Any) -> Any:
+    """The same with plain objects in place of `Estimate`."""
+    if isinstance(content, Estimate):
+        return content.as_json()
+    if isinstance(content, Mapping):
+        return {str(key): as_json(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [as_json(value) for value in content]
+    return content

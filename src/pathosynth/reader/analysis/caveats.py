@@ -1,0 +1,47 @@
+"""What a reader of the page should know before believing a number."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pathosynth.metrics.statistics import FEWEST
+
+Content = Mapping[str, Any]
+
+FEW_CASES = 20
+LOW_ICC, HIGH_AGREEMENT = 0.5, 0.7
+"""An ICC below the first with more agreeing pairs than the second: grades that hardly vary, not readers who differ."""
+
+MUCH_MISSING = 0.05
+"""Share of empty answers above which they are told of."""
+
+
+def caveats(questions: Mapping[str, Content]) -> list[str]:
+    """Sentences, of all questions."""
+    return [f"{name}: {text}" for name, one in questions.items() if one["kind"] != "text" for text in _of(one)]
+
+
+def _of(one: Content) -> list[str]:
+    notes = []
+    readers, cases = len(one["readers"]), one["cases"]
+    if readers == 1:
+        notes.append("one reader; nothing here speaks of other readers.")
+    elif readers < FEWEST:
+        notes.append(f"{readers} readers; what is said of readers in general rests on few, and intervals are wide.")
+    if cases < FEW_CASES:
+        notes.append(f"{cases} cases; intervals of agreement cover somewhat less than 95 % with so few.")
+    asked = one["ratings"] + one["missing"]
+    if one["missing"] > MUCH_MISSING * asked:
+        notes.append(
+            f"{one['missing']} of {asked} answers are empty; what was left out may differ from what was rated."
+        )
+    complete = one["agreement"]["icc2"].cases
+    if complete is not None and complete < cases and readers > 1:
+        notes.append(f"ICCs rest on the {complete} of {cases} cases that every reader rated; α and κ use all of them.")
+    icc, agreed = one["agreement"]["icc2"].value, one["agreement"]["percent_agreement"].value
+    if icc is not None and agreed is not None and icc < LOW_ICC and agreed > HIGH_AGREEMENT:
+        notes.append(
+            "the ICC is low although most pairs agree: grades hardly vary, so look at the answers, not at the ICC."
+        )
+    if "why" in one.get("detection", {}):
+        notes.append(one["detection"]["why"])
+    return notes

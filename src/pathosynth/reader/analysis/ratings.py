@@ -1,0 +1,208 @@
+"""Ratings in long format: one row for each answer, checked, and made one table for each question."""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pathosynth.reader.analysis.kinds import KINDS, Coded, code, infer_kind, missing
+from pathosynth.runs.errors import ConfigError, InputError
+
+COLUMNS = ("reader", "case", "arm", "question", "repeat", "value")
+"""Columns a file must have, in any order; others are ignored."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One answer.
+
+    Attributes:
+        line: where it stands in the file.
+        reader: who answered.
+        case: what was shown.
+        arm: where the case comes from, e.g. real or synthetic; may be empty.
+        question: what was asked.
+        repeat: 0 for the first reading, 1 and more for hidden repeats.
+        value: the answer as text.
+        truth: whether the case is positive, where a column says so.
+    """
+
+    line: int
+    reader: str
+    case: str
+    arm: str
+    question: str
+    repeat: int
+    value: str
+    truth: bool | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """The answers to one question as a table.
+
+    Attributes:
+        name: of the question.
+        kind: key of `KINDS`.
+        readers: columns of the table, sorted.
+        cases: (case, arm) of the rows of the table, by arm in order of appearance, then case.
+        coded: what the numbers of the table mean.
+        values: (cases, readers) first readings, NaN where there is none.
+        ticked: (options, cases, readers) 1 ticked, 0 not, NaN not answered; of questions with ticks only.
+        repeated: (readings, 4): case, reader, first value and the value of a repeat, as indices and codes.
+        positive: (cases,) truth of the cases, where a column says it.
+        missing: answers that are empty; with ticks that is an answer.
+    """
+
+    name: str
+    kind: str
+    readers: tuple[str, ...]
+    cases: tuple[tuple[str, str], ...]
+    coded: Coded
+    values: np.ndarray
+    ticked: np.ndarray
+    repeated: np.ndarray
+    positive: np.ndarray | None
+    missing: int
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """In order of appearance."""
+        return tuple(dict.fromkeys(arm for _, arm in self.cases))
+
+    def of_arm(self, arm: str) -> np.ndarray:
+        """(cases,) whether a case belongs to an arm."""
+        return np.array([own == arm for _, own in self.cases], bool)
+
+
+def read_ratings(path: Path, *, truth: str = "") -> list[Row]:
+    """Rows of a CSV file.
+
+    Args:
+        path: of the file, UTF-8, with a header.
+        truth: column that says whether a case is positive (1, true, yes) or not (0, false, no); none if empty.
+
+    Raises:
+        InputError: no such file, a column is missing, or a row is not what its column needs; the line is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a CSV file in UTF-8, found none that can be read ({error}).") from None
+    reader = csv.DictReader(text.splitlines())
+    header = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = header
+    wanted = [*COLUMNS, *([truth] if truth else [])]
+    absent = [name for name in wanted if name not in header]
+    if absent:
+        raise InputError(
+            f"{path}: expected the columns {','.join(wanted)}; {', '.join(absent)} is not among those found: "
+            f"{','.join(header) or 'none'}. Add it; --help says what each column holds."
+        )
+    rows = [_row(path, reader.line_num, cells, truth) for cells in reader]
+    if not rows:
+        raise InputError(f"{path}: expected one row for each rating, found a header alone.")
+    _refuse_duplicates(path, rows)
+    return rows
+
+
+def _row(path: Path, line: int, cells: Mapping[str, str | None], truth: str) -> Row:
+    found = {name: (cells.get(name) or "").strip() for name in (*COLUMNS, truth) if name}
+    if None in cells or None in cells.values():
+        raise InputError(f"{path}, line {line}: expected as many cells as the header has. Quote values with commas.")
+    for name in ("reader", "case", "question"):
+        if not found[name]:
+            raise InputError(f"{path}, line {line}: expected a {name}, found an empty cell. Name it.")
+    repeat = found["repeat"]
+    if not repeat.isascii() or not repeat.isdigit():
+        raise InputError(f"{path}, line {line}: expected repeat 0, 1, 2 …, found '{repeat}'. 0 is the first reading.")
+    return Row(
+        line, found["reader"], found["case"], found["arm"], found["question"], int(repeat), found["value"],
+        _truth(path, line, found[truth]) if truth else None,
+    )  # fmt: skip
+
+
+def _truth(path: Path, line: int, text: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in known:
+        raise InputError(f"{path}, line {line}: expected a truth of {', '.join(known)}, found '{text}'.")
+    return known[text.lower()]
+
+
+def _refuse_duplicates(path: Path, rows: Sequence[Row]) -> None:
+    seen: dict[tuple[object, ...], int] = {}
+    for row in rows:
+        key = (row.reader, row.case, row.arm, row.question, row.repeat)
+        if key in seen:
+            raise InputError(
+                f"{path}, line {row.line}: reader '{row.reader}' rated case '{row.case}' on '{row.question}' as repeat "
+                f"{row.repeat} in line {seen[key]} already. Number second readings 1, 2 … or remove one."
+            )
+        seen[key] = row.line
+
+
+def questions(path: Path, rows: Sequence[Row], kinds: Mapping[str, str]) -> list[Question]:
+    """One table for each question, in order of appearance.
+
+    Args:
+        path: named in errors.
+        rows: of the file.
+        kinds: kinds of questions by name; where none is given it is inferred from the values.
+
+    Raises:
+        ConfigError: a kind is unknown, or given for a question that is not in the file.
+        InputError: a value is not of the kind of its question.
+    """
+    names = list(dict.fromkeys(row.question for row in rows))
+    for name, kind in kinds.items():
+        if name not in names:
+            raise ConfigError(f"--kind {name}={kind}: no such question. {path} has {', '.join(names)}.")
+        if kind not in KINDS:
+            raise ConfigError(f"--kind {name}={kind}: expected one of {', '.join(KINDS)}.")
+    return [_question(path, name, [row for row in rows if row.question == name], kinds.get(name)) for name in names]
+
+
+def _question(path: Path, name: str, rows: Sequence[Row], kind: str | None) -> Question:
+    kind = kind or infer_kind([row.value for row in rows])
+    coded = code(path, name, kind, [(row.line, row.value) for row in rows])
+    readers = tuple(sorted({row.reader for row in rows}))
+    arms = list(dict.fromkeys(row.arm for row in rows))
+    cases = tuple(sorted({(row.case, row.arm) for row in rows}, key=lambda one: (arms.index(one[1]), one[0])))
+    place = {case: i for i, case in enumerate(cases)}, {reader: i for i, reader in enumerate(readers)}
+    values = np.full((len(cases), len(readers)), math.nan)
+    ticked = np.full((len(coded.options), *values.shape), math.nan)
+    first = min(row.repeat for row in rows)  # files made elsewhere may count from 1
+    for row, number in zip(rows, coded.numbers, strict=True):
+        if row.repeat == first:
+            at = place[0][row.case, row.arm], place[1][row.reader]
+            values[at] = number
+            if coded.options:
+                ticked[:, at[0], at[1]] = [option in coded.ticks[row.line] for option in coded.options]
+    repeated = [
+        (
+            place[0][row.case, row.arm],
+            place[1][row.reader],
+            values[place[0][row.case, row.arm], place[1][row.reader]],
+            n,
+        )
+        for row, n in zip(rows, coded.numbers, strict=True)
+        if row.repeat > first
+    ]
+    return Question(
+        name, kind, readers, cases, coded, values, ticked, np.array(repeated, float).reshape(-1, 4),
+        _positive(path, rows, cases), 0 if kind == "ticks" else sum(missing(row.value) for row in rows),
+    )  # fmt: skip
+
+
+def _positive(path: Path, rows: Iterable[Row], cases: Sequence[tuple[str, str]]) -> np.ndarray | None:
+    """Truth of every case, if a column says it."""
+    known: dict[str, bool] = {}
+    for row in rows:
+        if row.truth is None:
+            return None
+        if known.setdefault(row.case, row.truth) != row.truth:
+            raise InputError(f"{path}, line {row.line}: case '{row.case}' has another truth in an earlier line.")
+    return np.array([known[case] for case, _ in cases], bool)

@@ -1,0 +1,22 @@
+"""Settings of an analysis."""
+
+from typing import Literal
+
+import pydantic
+
+from pathosynth.runs.config import Config
+
+
+class Settings(Config):
+    """What an analysis must be told because ratings do not say it."""
+
+    real: str = "real"
+    """Arm of the real cases: negative in detection, the reference of grades."""
+    weights: Literal["linear", "quadratic"] = "quadratic"
+    """Of the weighted kappa that goes by that name alone."""
+    kinds: dict[str, str] = pydantic.Field(default_factory=dict)
+    """Kind of a question by its name, where it is not to be inferred."""
+    truth: str = ""
+    """Column that says whether a case is positive; arms are modalities then."""
+    seed: int = 0
+    """Of bootstraps."""

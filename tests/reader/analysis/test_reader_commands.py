@@ -1,0 +1,180 @@
+"""The commands: ratings in, JSON, page and tables out; plans; and what wrong use is told."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+from van_dyke import MODALITIES, POSITIVE, RATINGS
+
+from pathosynth.cli import app
+
+HEADER = "reader,case,arm,question,repeat,value"
+KEYS = (
+    "icc1", "icc2", "icc3", "icc1k", "icc2k", "icc3k", "alpha_nominal", "alpha_ordinal", "alpha_interval",
+    "alpha_ratio", "fleiss_kappa", "weighted_kappa",
+)  # fmt: skip
+SHROUT_FLEISS = ((9, 2, 5, 8), (6, 1, 3, 2), (8, 4, 6, 8), (7, 1, 2, 6), (10, 5, 6, 9), (6, 2, 4, 7))
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["reader", *map(str, arguments)])
+
+
+def write(path: Path, rows: list[str], header: str = HEADER) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three readers, two synthetic arms, four questions, repeats, and a comment that is a script."""
+    rng = np.random.default_rng(4)
+    levels = ("real-sure", "real-unsure", "synthetic-unsure", "synthetic-sure")
+    rows = []
+    for arm, shift in (("real", 0.0), ("one", 0.5), ("two", 1.2)):
+        for i in range(12):
+            seen = rng.normal()
+            for reader in ("ada", "ben", "cyd"):
+                for repeat in range(2 if i < 3 else 1):
+                    grade, doubt = np.digitize(seen - shift + rng.normal(size=2), [-1, 0, 1])
+                    at = f"{reader},{arm}{i},{arm}"
+                    rows += [f"{at},quality,{repeat},{grade}", f"{at},origin,{repeat},{levels[3 - doubt]}"]
+                    ticked = "motion,noise" if doubt < 1 else "noise" if i % 2 else ""
+                    rows.append(f'{at},artefacts,{repeat},"{ticked}"')
+        rows.append(f'ada,{arm}0,{arm},comment,0,"<script>alert(1)</script>, at slice {arm}"')
+    return write(tmp_path_factory.mktemp("study") / "ratings.csv", rows)
+
+
+def test_json_names_every_statistic_with_its_interval_at_the_top(tmp_path: Path) -> None:
+    rows = [f"J{j},T{i},,rating,0,{value}" for i, row in enumerate(SHROUT_FLEISS) for j, value in enumerate(row)]
+    out = tmp_path / "out.json"
+    result = call("analyse", write(tmp_path / "sf.csv", rows), "--json", out)
+    assert result.exit_code == 0, result.output
+    assert "ICC(2,1)" in result.stdout
+    found = json.loads(out.read_text())
+    assert [round(found[name]["value"], 3) for name in KEYS[:6]] == [0.166, 0.290, 0.715, 0.443, 0.620, 0.909]
+    for name in KEYS:
+        assert found[name] == found["questions"]["rating"]["agreement"][name]
+        assert found[name]["low"] < found[name]["value"] < found[name]["high"]
+        assert found[name]["why"] is None
+    printed = call("analyse", tmp_path / "sf.csv", "--json", "-")
+    assert json.loads(printed.stdout) == found
+
+
+def test_a_study_becomes_a_page_tables_and_json_that_say_the_same(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    result = call("analyse", study, "-o", out, "-q")
+    assert (result.exit_code, result.stdout) == (0, "")
+    found = json.loads((out / "analysis.json").read_text())
+    assert {name: one["kind"] for name, one in found["questions"].items()} == {
+        "quality": "graded", "origin": "detection", "artefacts": "ticks", "comment": "text",
+    }  # fmt: skip
+    assert set(KEYS).isdisjoint(found)  # several questions: each has its own
+    with (out / "agreement.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if not row["arm"] and not row["option"]]
+    told = {(row["question"], row["statistic"]): row["value"] for row in rows}
+    for name in ("quality", "origin"):
+        for key in KEYS:
+            assert float(told[name, key]) == found["questions"][name]["agreement"][key]["value"]
+    origin = found["questions"]["origin"]
+    assert origin["detection"]["pooled"]["auc"]["value"] == pytest.approx(
+        np.mean([one["auc"]["value"] for one in origin["detection"]["readers"].values()])
+    )
+    assert origin["mrmc"]["arms"] == ["one", "two"]
+    assert found["questions"]["quality"]["comparisons"]["two"]["effects"]["superiority"]["value"] < 0.5
+    assert found["questions"]["quality"]["within_readers"]["pooled"]["percent_agreement"]["cases"] == 27
+
+
+class Addresses(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for key, value in attrs if key in ("src", "href")]
+
+
+def test_the_page_needs_no_network_and_runs_nothing(study: Path, tmp_path: Path) -> None:
+    hostile = tmp_path / "<b>ratings.csv"
+    hostile.write_text(study.read_text().replace(",two,", ",<img src=x onerror=alert(2)>,"))
+    assert call("analyse", hostile, "-o", tmp_path / "out", "-q").exit_code == 0
+    text = (tmp_path / "out" / "analysis.html").read_text(encoding="utf-8")
+    page = Addresses(text)
+    assert page.addresses
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert not page.tags & {"script", "b", "link", "iframe"}
+    assert "&lt;img src=x" in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_the_same_command_again_gives_the_same_bytes_and_another_file_is_refused(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    names = ("analysis.json", "analysis.html", "readers.csv", "question1_answers.png")
+    assert call("analyse", study, "-o", out, "-q").exit_code == 0
+    first = [(out / name).read_bytes() for name in names]
+    assert call("analyse", study, "-o", out, "-q").exit_code == 0
+    assert [(out / name).read_bytes() for name in names] == first
+    other = write(tmp_path / "other.csv", ["a,c,real,q,0,1"])
+    refused = call("analyse", other, "-o", out, "--real", "real", "--seed", 1)
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.stderr
+    assert call("analyse", other, "-o", out, "--seed", 1, "--overwrite", "-q").exit_code == 0
+    assert not (out / "readers.csv").exists() or "origin" not in (out / "readers.csv").read_text()
+
+
+def test_a_truth_column_makes_arms_modalities_and_a_pilot_of_a_plan(tmp_path: Path) -> None:
+    rows = [
+        f"r{j},c{i},{name},dissection,0,{RATINGS[m, j, i]:g},{int(POSITIVE[i])}"
+        for m, name in enumerate(MODALITIES) for j in range(5) for i in range(114)
+    ]  # fmt: skip
+    out = tmp_path / "vd.json"
+    path = write(tmp_path / "vd.csv", rows, f"{HEADER},truth")
+    assert call("analyse", path, "--truth", "truth", "--json", out, "-q").exit_code == 0
+    found = json.loads(out.read_text())["questions"]["dissection"]["mrmc"]
+    assert (found["f"], found["df2"], found["p"]) == pytest.approx((4.4896, 15.034, 0.051162), rel=2e-5)
+    assert found["differences"][0]["difference"]["low"] == pytest.approx(-0.08785, abs=6e-6)
+    plan = call("power", "mrmc", "--readers", 6, "--difference", 0.0438, "--pilot", out, "--json")
+    assert json.loads(plan.stdout)["cases"] == pytest.approx(251, abs=3)
+
+
+def test_plans_are_told_in_a_line_and_as_json() -> None:
+    told = call("power", "icc", "--expected", 0.8, "--least", 0.6, "--readers", 3)
+    assert told.exit_code == 0
+    found = json.loads(call("power", "icc", "--expected", 0.8, "--least", 0.6, "--readers", 3, "--json").stdout)
+    assert f"{found['cases']} cases" in told.stdout
+    assert found["power"] >= 0.8
+    auc = json.loads(call("power", "auc", "--expected", 0.7, "--readers", 4, "--cases", 60, "--json").stdout)
+    assert 0.05 < auc["power"] < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--kind", "quality"), "expected QUESTION=KIND"),
+        (("--kind", "nosuch=graded"), "no such question"),
+        (("--weights", "cubic"), "weights"),
+        (("--truth", "nosuch"), "nosuch is not among those found"),
+    ],
+)
+def test_wrong_use_is_told_in_one_message(study: Path, arguments: tuple[str, ...], said: str) -> None:
+    result = call("analyse", study, *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_an_arm_called_real_the_page_says_what_to_do(tmp_path: Path) -> None:
+    rows = [f"r{j},c{i},{arm},origin,0,real" for j in range(2) for i in range(4) for arm in ("mri", "made")]
+    path = write(tmp_path / "r.csv", rows)
+    told = json.loads(call("analyse", path, "--json", "-").stdout)["questions"]["origin"]["detection"]
+    assert "Say with --real which arm is real" in told["why"]
+    named = json.loads(call("analyse", path, "--json", "-", "--real", "mri").stdout)["questions"]["origin"]["detection"]
+    assert named["pooled"]["accuracy"]["value"] == 0.5

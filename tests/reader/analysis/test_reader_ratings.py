@@ -1,0 +1,143 @@
+"""Files of ratings: what is read as what, and what is refused with which words."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pathosynth.reader.analysis.kinds import infer_kind
+from pathosynth.reader.analysis.ratings import Question, questions, read_ratings
+from pathosynth.runs.errors import ConfigError, InputError
+
+HEADER = "reader,case,arm,question,repeat,value\n"
+
+
+def read(folder: Path, text: str, header: str = HEADER, truth: str = "", **kinds: str) -> list[Question]:
+    path = folder / "ratings.csv"
+    path.write_text(header + text, encoding="utf-8")
+    return questions(path, read_ratings(path, truth=truth), kinds)
+
+
+def test_long_rows_become_one_table_for_each_question(tmp_path: Path) -> None:
+    text = (
+        "b,c2,fake,quality,0,3\na,c1,real,quality,0,1\na,c2,fake,quality,0,2\nb,c1,real,quality,0,\na,c1,real,note,0,x"
+    )
+    quality, note = read(tmp_path, text)
+    assert quality.readers == ("a", "b")
+    assert quality.cases == (("c2", "fake"), ("c1", "real"))
+    np.testing.assert_array_equal(quality.values, [[2, 3], [1, np.nan]])
+    assert (quality.kind, quality.missing, note.kind) == ("graded", 1, "text")
+
+
+def test_columns_in_any_order_more_columns_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_bytes("\ufeffvalue,seconds,repeat,question,arm,case,reader\n2,9,0,q,,c,a\n3,9,0,q,,c,b\n".encode())
+    (found,) = questions(path, read_ratings(path), {})
+    np.testing.assert_array_equal(found.values, [[2, 3]])
+    assert found.arms == ("",)
+
+
+def test_only_first_readings_are_in_the_table_and_repeats_stand_beside_their_first(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, "a,c,real,q,1,3\na,c,real,q,0,2\na,d,real,q,0,1\nb,d,real,q,2,9\n")
+    np.testing.assert_array_equal(found.values, [[2, np.nan], [1, np.nan]])
+    np.testing.assert_array_equal(found.repeated, [[0, 0, 2, 3], [1, 1, np.nan, 9]])
+
+
+def test_files_that_count_readings_from_one_are_understood(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, "a,c,,q,1,3\na,c,,q,2,2\n")
+    np.testing.assert_array_equal(found.values, [[3]])
+    np.testing.assert_array_equal(found.repeated, [[0, 0, 3, 2]])
+
+
+def test_the_same_case_name_in_two_arms_is_two_cases(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, "a,c,real,q,0,1\na,c,synthetic,q,0,2\n")
+    assert found.cases == (("c", "real"), ("c", "synthetic"))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["0", "1", "2.5", ""], "graded"),
+        (["", "NA"], "graded"),
+        (["real", "Synthetic", "real"], "detection"),
+        (["real-sure", "synthetic_unsure", "Real Unsure"], "detection"),
+        (["motion;noise", "", "noise"], "ticks"),
+        (['["motion", "noise"]', "[]"], "ticks"),
+        (["good", "bad", "good", "bad"], "nominal"),
+        (["looks odd, at slice 3", "fine", "the left ventricle is too large, perhaps"], "text"),
+        (["one", "two", "three", "four"], "text"),
+    ],
+)
+def test_kinds_are_seen_in_the_values(values: list[str], kind: str) -> None:
+    assert infer_kind(values) == kind
+
+
+def test_a_stated_kind_wins_and_is_checked(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, "a,c,real,q,0,1\nb,c,real,q,0,2\n", q="nominal")
+    assert found.kind == "nominal"
+    assert found.coded.names == ("1", "2")
+    with pytest.raises(ConfigError, match="expected one of graded"):
+        read(tmp_path, "a,c,real,q,0,1\n", q="numbers")
+    with pytest.raises(ConfigError, match=r"no such question.*has q"):
+        read(tmp_path, "a,c,real,q,0,1\n", other="graded")
+
+
+def test_confidence_becomes_how_synthetic_a_case_seems(tmp_path: Path) -> None:
+    (found,) = read(
+        tmp_path, "a,1,r,q,0,real-sure\na,2,r,q,0,real-unsure\na,3,r,q,0,synthetic-unsure\na,4,r,q,0,synthetic-sure"
+    )
+    np.testing.assert_array_equal(found.values.ravel(), [0, 1, 2, 3])
+
+
+def test_no_tick_is_an_answer(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, 'a,1,r,q,0,"motion,noise"\nb,1,r,q,0,\n', q="ticks")
+    assert found.coded.options == ("motion", "noise")
+    np.testing.assert_array_equal(found.ticked[:, 0], [[1, 0], [1, 0]])
+    assert found.missing == 0
+
+
+def test_a_truth_column_names_positive_cases(tmp_path: Path) -> None:
+    header = HEADER.strip() + ",sick\n"
+    (found,) = read(tmp_path, "a,c,mri,q,0,5,1\na,c,ct,q,0,4,yes\na,d,mri,q,0,1,0\n", header, truth="sick")
+    assert found.positive.tolist() == [True, False, True]
+    with pytest.raises(InputError, match="line 3: case 'c' has another truth"):
+        read(tmp_path, "a,c,mri,q,0,5,1\na,c,ct,q,0,4,0\n", header, truth="sick")
+    with pytest.raises(InputError, match="line 2: expected a truth of 1"):
+        read(tmp_path, "a,c,mri,q,0,5,maybe\n", header, truth="sick")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "found a header alone"),
+        ("a,c,real,q,0\n", "line 2: expected as many cells"),
+        ("a,c,real,q,0,1,2\n", "line 2: expected as many cells"),
+        (",c,real,q,0,1\n", "line 2: expected a reader, found an empty cell"),
+        ("a,,real,q,0,1\n", "line 2: expected a case"),
+        ("a,c,real,,0,1\n", "line 2: expected a question"),
+        ("a,c,real,q,first,1\n", "line 2: expected repeat 0, 1, 2"),
+        ("a,c,real,q,-1,1\n", "line 2: expected repeat"),
+        ("a,c,real,q,,1\n", "line 2: expected repeat"),
+        ("a,c,real,q,0,1\na,c,real,q,0,2\n", "line 3: reader 'a' rated case 'c' on 'q' as repeat 0 in line 2 already"),
+        ("a,c,real,q,0,1\na,d,real,q,0,good\nb,c,real,q,0,2\n", "line 3: expected a finite number"),
+        ("a,c,real,q,0,1\na,d,real,q,0,inf\n", "line 3: expected a finite number"),
+        ("a,c,r,q,0,real\na,d,r,q,0,real-sure\n", "line 2: expected one of real-sure"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read(tmp_path, text)
+
+
+def test_a_missing_column_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"arm, value is not among those found: reader,case,question,repeat"):
+        read(tmp_path, "a,c,q,0\n", "reader,case,question,repeat\n")
+    with pytest.raises(InputError, match="found none that can be read"):
+        read_ratings(tmp_path / "none.csv")
+
+
+@given(st.lists(st.text(max_size=30), max_size=12))
+def test_every_value_has_a_kind(values: list[str]) -> None:
+    assert infer_kind([value.strip() for value in values]) in ("graded", "detection", "nominal", "ticks", "text")
