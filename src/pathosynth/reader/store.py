@@ -55,7 +55,7 @@ class Store:
         with self._engine.begin() as connection:
             found = begin_log(connection, protocol_sha256)
         if found != protocol_sha256:
-            raise InputError(f"{_shown(url)}: holds answers to another study. Give another --database.")
+            raise InputError(f"{shown_url(url)}: holds answers to another study. Give another --database.")
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -124,9 +124,9 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
         name = make_url(url).get_backend_name()
         engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=name != "sqlite")
     except (ArgumentError, SQLAlchemyError, ImportError) as error:
-        raise ConfigError(f"--database {_shown(url)}: {error}. Expected {_EXPECTED}.") from None
+        raise ConfigError(f"--database {shown_url(url)}: {error}. Expected {_EXPECTED}.") from None
     if name not in ("sqlite", "postgresql"):
-        raise ConfigError(f"--database {_shown(url)}: expected {_EXPECTED}.")
+        raise ConfigError(f"--database {shown_url(url)}: expected {_EXPECTED}.")
     if name == "sqlite":
         event.listen(engine, "connect", _read_only_sqlite if read_only else _prepare_sqlite)
         event.listen(engine, "begin", _begin_deferred if read_only else _begin_immediate)
@@ -143,7 +143,7 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path.absolute()}"
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """An address without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
