@@ -20,7 +20,7 @@ from pathosynth.reader.app import make_app
 from pathosynth.reader.folder import Opened, open_study
 from pathosynth.reader.invites import find_invite, invite
 from pathosynth.reader.log import append
-from pathosynth.reader.ratings import Place, places_of
+from pathosynth.reader.plan import Place, places_of
 from pathosynth.reader.sessions import COOKIE, log_in
 from pathosynth.reader.site import Site, utc_now
 from pathosynth.reader.store import Store, sqlite_url

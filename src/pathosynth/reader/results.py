@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pathosynth.reader.folder import Opened, Truth, TruthFile
 from pathosynth.reader.log import all_rows, fault, head, people
-from pathosynth.reader.ratings import Place, places_of
+from pathosynth.reader.plan import Place, places_of
 from pathosynth.reader.store import connect, shown_url, sqlite_url
 from pathosynth.runs.errors import InputError
 

@@ -11,7 +11,8 @@ from fastapi import Depends, Header, Request
 from sqlalchemy import Connection
 
 from pathosynth.reader.folder import Opened
-from pathosynth.reader.ratings import Asking, Place, places_of
+from pathosynth.reader.plan import Place, places_of
+from pathosynth.reader.ratings import Asking
 from pathosynth.reader.refusals import Refused
 from pathosynth.reader.security import Brake
 from pathosynth.reader.sessions import COOKIE, Person, csrf_token, not_logged_in, person

@@ -49,15 +49,27 @@ class Store:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigError(f"{lock}: another server has this study open. Stop it first.") from None
-        self._engine = connect(url)
+        try:
+            self._engine = connect(url)
+            self._bind(url, protocol_sha256)
+        except BaseException:
+            self._lock.close()
+            raise
         self._commits = 0
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
-        with self._engine.begin() as connection:
-            found = begin_log(connection, protocol_sha256)
-        if found != protocol_sha256:
-            raise InputError(f"{shown_url(url)}: holds answers to another study. Give another --database.")
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
+
+    def _bind(self, url: str, protocol_sha256: str) -> None:
+        """Make the tables where they are missing, and refuse those of another study."""
+        try:
+            with self._engine.begin() as connection:
+                found = begin_log(connection, protocol_sha256)
+        except SQLAlchemyError as error:
+            told = str(error).splitlines()[0]
+            raise ConfigError(f"{shown_url(url)}: cannot be opened ({told}). Check that it runs and is free.") from None
+        if found != protocol_sha256:
+            raise InputError(f"{shown_url(url)}: holds answers to another study. Give another --database.")
 
     def run(self, job: Callable[[Connection], ResultT]) -> "Future[ResultT]":
         """Have a job done; the future has its result once the commit is on the disk, or the error."""
