@@ -17,6 +17,7 @@ import uvicorn
 from sqlalchemy import Connection
 
 from pathosynth.reader.app import make_app
+from pathosynth.reader.encode import HEADER_BYTES
 from pathosynth.reader.folder import Opened, open_study
 from pathosynth.reader.invites import find_invite, invite
 from pathosynth.reader.log import append
@@ -27,9 +28,6 @@ from pathosynth.reader.store import Store, sqlite_url
 
 _LONG_AGO = "1970-01-01T00:00:00.000Z"
 """When the audit's images were completed, so that no washout holds it up."""
-
-HEADER_BYTES = 352
-"""Of a NIfTI-1 file before its voxels."""
 
 
 @dataclass(frozen=True)
