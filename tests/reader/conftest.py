@@ -38,6 +38,7 @@ def serve() -> Iterator[Callable[..., Served]]:
             stack.callback(store.close)
             static = settings.pop("static", None)
             served = Served(opened, store, None)
+            stack.callback(lambda: [browser.close() for browser in served.browsers.values()])
             site = Site(opened, store, clock=lambda: served.now, **settings)
             served.app = make_app(site, static=static) if static else make_app(site)
             return served

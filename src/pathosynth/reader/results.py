@@ -77,7 +77,7 @@ def read_answers(opened: Opened, database: str) -> Answers:
             places = {row.name: row.place for row in connection.execute(select(people)) if row.place is not None}
     except SQLAlchemyError as error:
         raise InputError(f"{_where(opened, database)}: cannot be read ({_first_line(error)}). Was it served?") from None
-    wrong = fault(rows, last, opened.protocol_sha256)
+    wrong = fault([row._asdict() for row in rows], last, opened.protocol_sha256)
     if wrong:
         raise InputError(
             f"{_where(opened, database)}: {wrong}. The answers were changed outside the server; restore a backup."
