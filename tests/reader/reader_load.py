@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import os
 import random
 import signal
 import socket
@@ -37,6 +38,7 @@ class Load:
         milliseconds: from the first sending of an answer to its confirmation, kills and retries included.
         retries: answers sent again.
         restarts: seconds from a kill until the server answered again.
+        cpu_seconds: that the servers computed after they had started.
         seconds: that the readers were at it.
     """
 
@@ -45,6 +47,7 @@ class Load:
     milliseconds: list[float] = field(default_factory=list)
     retries: int = 0
     restarts: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
     seconds: float = 0.0
 
 
@@ -142,6 +145,12 @@ async def answering(port: int, process: subprocess.Popen[bytes]) -> None:
             return
 
 
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Seconds a process has computed, all its threads together."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def _run(root: Path, database: str, readers: int, seconds: float, kills: int) -> Load:
     opened, load = open_study(root), Load()
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -152,13 +161,14 @@ async def _run(root: Path, database: str, readers: int, seconds: float, kills: i
         lines = [Line(port) for _ in range(readers)]
         for number, line in enumerate(lines):
             await log_in(line, invite(opened, f"R{number}", "reader"))
-        start = time.monotonic()
+        start, used = time.monotonic(), cpu_seconds(process)
         rating = [
             asyncio.create_task(rate(line, f"R{n}", load, start + seconds, random.Random(n)))
             for n, line in enumerate(lines)
         ]
         for number in range(kills):
             await asyncio.sleep(max(0.0, start + seconds * (number + 0.7) / kills - time.monotonic()))
+            load.cpu_seconds += cpu_seconds(process) - used
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed = time.monotonic()
@@ -167,8 +177,10 @@ async def _run(root: Path, database: str, readers: int, seconds: float, kills: i
             process = start_server(root, port, database)
             await answering(port, process)
             load.restarts.append(time.monotonic() - killed)
+            used = cpu_seconds(process)
         await asyncio.gather(*rating)
         load.seconds = time.monotonic() - start
+        load.cpu_seconds += cpu_seconds(process) - used
     finally:
         process.terminate()
         process.wait(30)
@@ -205,5 +217,6 @@ def simulate(root: Path, *, database: str = "", readers: int, seconds: float, ki
         "p50_ms": round(ordered[len(ordered) // 2], 1),
         "p95_ms": round(ordered[int(len(ordered) * 0.95)], 1),
         "p99_ms": round(ordered[int(len(ordered) * 0.99)], 1),
+        "server_cpu_ms_per_rating": round(1000 * load.cpu_seconds / len(load.acknowledged), 2),
         "restart_s": round(max(load.restarts, default=0.0), 2),
     }
