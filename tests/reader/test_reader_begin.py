@@ -64,6 +64,19 @@ def test_a_used_folder_is_left_alone(toy: Path, tmp_path: Path) -> None:
     assert (toy / "served" / "plan.json").read_bytes() == before
 
 
+def test_a_study_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    path = write_toy(tmp_path / "m", each=12, size=10)
+    away = tmp_path / "locker" / "truth.json"
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begin_study(load_study(path), tmp_path / "study", truth=away, progress=stop)
+    assert not (tmp_path / "study").exists()
+    assert not away.exists()
+
+
 def test_an_arm_can_take_some_images_of_a_table(tmp_path: Path) -> None:
     path = write_toy(tmp_path / "m", each=4, size=10)
     folder = tmp_path / "m" / "real"

@@ -150,6 +150,18 @@ def test_what_is_not_an_answer_is_refused(served: Served, question: str, value: 
     assert set(response.json()) == {"error"}
 
 
+@pytest.mark.parametrize(
+    "view", ['{"a": NaN}', '{"a": "\\ud800"}', '{"\\udfff": 1}', '{"a": "' + "x" * 5000 + '"}', "[]"]
+)
+def test_a_view_that_could_not_be_given_back_is_refused(served: Served, view: str) -> None:
+    browser = served.browser("R1")
+    slot = browser.current()
+    head = {"Content-Type": "application/json"}
+    response = browser.http.put(f"/api/slots/{slot}/view", content=f'{{"view": {view}}}', headers=head)
+    assert response.status_code == 422
+    assert browser.get(f"/api/slots/{slot}")["view"] is None
+
+
 def test_coming_back_after_a_crash(toy: Path, serve: Callable[..., Served]) -> None:
     """Another server on the same folder, the same cookie: the same image, answers and view."""
     before = serve(toy)

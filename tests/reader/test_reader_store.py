@@ -124,6 +124,18 @@ def test_a_refused_job_takes_nothing_of_its_neighbours_away(served: Served) -> N
     assert keys == ["key-0", "key-1", "key-2", "same-key", "key-6", "key-7"]
 
 
+def test_a_request_that_was_given_up_stops_nobody_else(served: Served) -> None:
+    """A future that is cancelled while it waits, as happens when a browser hangs up: its job is left out."""
+    hold, holding = threading.Event(), threading.Event()
+    served.store.run(lambda c: (holding.set(), hold.wait(10)))
+    holding.wait(10)
+    given_up, after = served.store.run(lambda c: 1), served.store.run(lambda c: 2)
+    assert given_up.cancel()
+    hold.set()
+    assert after.result(10) == 2
+    assert served.store.run(lambda c: 3).result(10) == 3
+
+
 def test_a_full_disk_refuses_the_answer_visibly(served: Served) -> None:
     """The database may not grow: the answer is not acknowledged, those before it stay, and it is taken later."""
     browser = served.browser("R1")

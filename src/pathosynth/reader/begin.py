@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +68,25 @@ def begin_study(study: Study, out: Path, *, truth: Path | None, progress: Progre
     names = {opaque(): image for image in images}
     plan = make_plan(study, [Shown(f, i.arm, i.subject, i.origin) for f, i in names.items()])
     form = common_form(study, [image.path for image in images])
-    for private in (folder.root, folder.volumes, folder.invites, target.parent):
+    try:
+        _write(study, names, plan, form, folder, target, progress)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        target.unlink(missing_ok=True)
+        raise
+    return Begun(folder, len(images), form, plan, sha256(folder.protocol))
+
+
+def _write(
+    study: Study, names: dict[str, Image], plan: Plan, form: Form, folder: StudyFolder, truth: Path, progress: Progress
+) -> None:
+    for private in (folder.root, folder.volumes, folder.invites, truth.parent):
         private.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
     hashes = _encode_all(names, form, folder, progress)
     content = TruthFile(study=study.model_dump(mode="json"), images={f: _truth(names[f], hashes[f]) for f in hashes})
-    write_text(target, json_text(content.model_dump(mode="json")))
+    write_text(truth, json_text(content.model_dump(mode="json")))
     write_text(folder.plan, json_text(plan.model_dump(mode="json")))
-    write_text(folder.protocol, json_text(_protocol(study, folder, target, hashes).model_dump(mode="json")))
-    return Begun(folder, len(images), form, plan, sha256(folder.protocol))
+    write_text(folder.protocol, json_text(_protocol(study, folder, truth, hashes).model_dump(mode="json")))
 
 
 def common_form(study: Study, paths: Sequence[Path]) -> Form:

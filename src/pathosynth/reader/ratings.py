@@ -184,6 +184,7 @@ def keep_view(asking: Asking, name: str, view: Mapping[str, Any]) -> None:
     """
     _open_place(asking, name, ahead=0)
     try:
+        json.dumps(view, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but cannot be sent back
         text = json.dumps(view, allow_nan=False, ensure_ascii=True)
     except (ValueError, RecursionError):
         raise Refused(422, "The view is not JSON.") from None

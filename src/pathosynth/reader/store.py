@@ -81,7 +81,7 @@ class Store:
         """Finish what waits, fold the log in, and let go."""
         self._jobs.put(None)
         self._thread.join()
-        self._checkpoint()
+        self._checkpoint("TRUNCATE")
         self._engine.dispose()
         self._lock.close()
 
@@ -92,10 +92,12 @@ class Store:
             while len(waiting) < MOST_TOGETHER and not self._jobs.empty():
                 waiting.append(self._jobs.get())
             going = None not in waiting
-            self._commit([item for item in waiting if item is not None])
+            self._commit([item for item in waiting if item is not None and item[1].set_running_or_notify_cancel()])
 
     def _commit(self, batch: list[tuple[Job, "Future[Any]"]]) -> None:
         """All jobs in one transaction; where the database refuses one, each in its own."""
+        if not batch:
+            return
         try:
             with self._engine.begin() as connection:
                 outcomes = [_outcome(job, connection) for job, _ in batch]
@@ -113,14 +115,15 @@ class Store:
                 future.set_exception(refusal)
         self._commits += 1
         if self._commits % CHECKPOINT_COMMITS == 0:
-            self._checkpoint()
+            self._checkpoint("PASSIVE")
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, how: str) -> None:
+        """Fold the write-ahead log into the database; PASSIVE never waits for somebody who reads."""
         if self._engine.dialect.name != "sqlite":
             return
         try:
             raw = self._engine.raw_connection()
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raw.cursor().execute(f"PRAGMA wal_checkpoint({how})")
             raw.close()
         except Exception as error:
             _log.warning("The write-ahead log could not be folded in (%s); it is tried again later.", error)
