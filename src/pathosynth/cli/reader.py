@@ -53,7 +53,7 @@ def serve(
     *,
     folder: Folder,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8765,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8765,
     database: Database = "",
     allow_host: Annotated[
         list[str], typer.Option("--allow-host", help="Name by which browsers reach this machine; may be repeated.")
@@ -73,7 +73,9 @@ def invite(
     *,
     folder: Folder,
     name: Annotated[str, typer.Option("--name", help="Reader, as the results shall call him, e.g. R1.")],
-    role: Annotated[str, typer.Option("--role", metavar="reader|admin")] = "reader",
+    role: Annotated[
+        str, typer.Option("--role", metavar="reader|admin", help="Admins see how far all readers are.")
+    ] = "reader",
     url: Annotated[str, typer.Option("--url", help="Where browsers reach the server.")] = "http://127.0.0.1:8765",
 ) -> None:
     """Print a link that logs somebody in once; invite the same name again for another one."""

@@ -210,10 +210,12 @@ class Study(Config):
     @pydantic.model_validator(mode="after")
     def _names_and_keys_once(self) -> Self:
         names = [question.id for question in self.questions]
-        keys = [option.key for question in self.questions if question.kind != "scale" for option in question.options]
-        keys = [key for key in (*keys, *(window.key for window in self.windows)) if key]
+        options = [(question.kind, option.key) for question in self.questions for option in question.options]
+        graded = {key for kind, key in options if kind == "scale"}  # may come again: one question is asked at a time
+        others = [key for kind, key in options if kind != "scale"] + [window.key for window in self.windows]
+        keys = [key for key in (*graded, *others) if key]
         if len(set(names)) != len(names) or len(set(keys)) != len(keys):
-            raise ValueError("expected every question, and every key but those of scales, once")
+            raise ValueError("expected every question once, and every key, but that scales may share theirs")
         return self
 
     @property
