@@ -2,7 +2,7 @@
 
 100 simulated readers rate without a pause for five minutes while the server is killed (SIGKILL) ten times; SQLite, and
 PostgreSQL where Debian's package is installed. Prints JSON.
-``python benchmarks/bench_reader_load.py [--readers 100] [--seconds 300] [--kills 10] [--only sqlite]``
+``python benchmarks/bench_reader_load.py [--readers 100] [--seconds 300] [--kills 10] [--images 400]``
 """
 
 import argparse
@@ -24,12 +24,13 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--images", type=int, default=400, help="of the study; enough that nobody gets to the end")
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
     given = parser.parse_args()
     asked = {"readers": given.readers, "seconds": given.seconds, "kills": given.kills}
     for name in (given.only,) if given.only else ("sqlite", "postgresql"):
         with tempfile.TemporaryDirectory() as folder:
-            root = begin(Path(folder), each=200, size=8, readers=given.readers)
+            root = begin(Path(folder), each=given.images // 2, size=8, readers=given.readers)
             if name == "sqlite":
                 found = simulate(root, **asked)
             elif programs() is None:

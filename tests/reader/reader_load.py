@@ -182,8 +182,8 @@ async def _run(root: Path, database: str, readers: int, seconds: float, kills: i
         load.seconds = time.monotonic() - start
         load.cpu_seconds += cpu_seconds(process) - used
     finally:
-        process.terminate()
-        process.wait(30)
+        process.kill()
+        process.wait()
     return load
 
 
