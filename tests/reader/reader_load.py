@@ -89,7 +89,7 @@ async def log_in(line: Line, token: str) -> None:
     status, headers, _ = await line.ask("POST", "/api/session", {"token": token})
     assert status == 200, status
     line.cookie = headers["set-cookie"].split(";")[0]
-    line.csrf = json.loads((await line.ask("GET", "/api/me"))[2])["csrf"]
+    line.csrf = (await insist(line, "GET", "/api/me", None))["csrf"]
 
 
 async def insist(line: Line, method: str, path: str, body: Any, load: Load | None = None) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def fuzz(served: Served, examples: int) -> Counter[int]:
 
 
 def test_no_request_is_a_fault_of_the_server(served: Served) -> None:
-    statuses = fuzz(served, 8)
-    assert sum(statuses.values()) > 80
+    statuses = fuzz(served, 4)
+    assert sum(statuses.values()) > 40
     assert statuses[200] > 0
     assert statuses[422] > 0
 

@@ -158,6 +158,7 @@ def test_a_full_disk_refuses_the_answer_visibly(served: Served) -> None:
     assert len(read_answers(served.opened, "").rows) == 1 + kept + 1
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_nothing_it_acknowledged(toy: Path) -> None:
     """SIGKILL right after acknowledgements that a pipe has carried out: all of them are there afterwards."""
     program = """
