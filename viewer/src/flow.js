@@ -1,0 +1,138 @@
+/**
+ * @file From case to case: what comes next, over pauses, reloads and servers that go away.
+ */
+
+import { Refused } from "./api.js";
+import { createCase } from "./case.js";
+import { showFeedback } from "./dialogs.js";
+import { byId } from "./elements.js";
+import { pause, persist } from "./patience.js";
+import { lockText, setScreenText, showCase, showScreen } from "./screens.js";
+import { showLoading, showNotice, showPlace, showSaving } from "./status.js";
+
+/** @import {Completed, Progress, Slot} from "./contract.js" */
+/** @import {Session} from "./session.js" */
+
+const LOCK_POLL_MS = 30_000;
+const PAUSE_HEADING = "Pause";
+const AWAY = "The server does not answer. Trying again…";
+
+/**
+ * Opens the case the reader stands at, or the screen that is there instead.
+ *
+ * @param {Session} session
+ */
+export async function goOn(session) {
+  for (;;) {
+    const progress = /** @type {Progress} */ (
+      await persist(() => session.call("GET", "/api/progress"), { onAway: () => showNotice(AWAY) })
+    );
+    showNotice("");
+    if (progress.current) return open(session, progress.current, progress);
+    if (progress.finished) {
+      void showScreen(finished(progress));
+      return;
+    }
+    const text = lockText(new Date(progress.locked_until ?? Date.now()), new Date());
+    if (byId("screen-heading", HTMLElement).textContent === PAUSE_HEADING) setScreenText(text);
+    else void showScreen({ heading: PAUSE_HEADING, text });
+    await pause(LOCK_POLL_MS);
+  }
+}
+
+/** @param {Progress} progress */
+function finished({ done, total }) {
+  return {
+    heading: "All cases are read",
+    text: `You have completed ${done} of ${total} cases, and every answer is saved.\n\nThank you. You may sign out and close this page.`,
+  };
+}
+
+/**
+ * Instructions before the first case, and a word where the training ends.
+ *
+ * @param {Session} session
+ * @param {Slot} slot
+ * @param {Progress | null} progress
+ */
+async function introduce(session, slot, progress) {
+  const { title, instructions } = session.me.study;
+  if (progress?.done === 0 && slot.view === null) {
+    await showScreen({ heading: title, text: instructions, button: "Begin" });
+  } else if (session.block === "training" && slot.block_kind !== "training") {
+    const text = "From now on there is no feedback, and your answers count.";
+    await showScreen({ heading: "The training is over", text, button: "Go on" });
+  }
+  session.block = slot.block_kind;
+}
+
+/**
+ * @param {Session} session
+ * @param {string} id
+ * @param {Progress | null} progress Given where the page has just been loaded.
+ */
+async function open(session, id, progress) {
+  session.busy = true;
+  session.current = null; // what changes on the way to the new case belongs to no case
+  if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+  const away = () => showLoading(AWAY);
+  showLoading("Loading the case…");
+  const slot = /** @type {Slot} */ (await persist(() => session.call("GET", `/api/slots/${id}`), { onAway: away }));
+  const bytes = session.volumes.load(slot.volume, away);
+  bytes.catch(() => {}); // awaited below
+  await introduce(session, slot, progress);
+  showCase();
+  showPlace(slot);
+  const { me, outbox, panel, stage } = session;
+  const reading = createCase({
+    study: me.study,
+    slot,
+    outbox,
+    panel,
+    stage,
+    sendView: (of, view, last) => session.call("PUT", `/api/slots/${of}/view`, { view }, last),
+  });
+  await stage.show(await bytes, reading.kept);
+  showLoading("");
+  session.current = reading;
+  reading.begin();
+  showSaving(outbox.waiting().length, session.failures);
+  session.busy = false;
+  session.volumes.prefetch(slot.next_volume);
+}
+
+/**
+ * Completes the case once every required answer is there and saved, and opens the next.
+ *
+ * @param {Session} session
+ */
+export async function complete(session) {
+  const reading = session.current;
+  if (session.busy || !reading) return;
+  session.panel.flush();
+  const missing = reading.openQuestion();
+  if (missing) {
+    showNotice(`Still to answer: ${missing.prompt}`);
+    return;
+  }
+  session.busy = true;
+  showNotice("");
+  const { elapsedMs, id } = reading;
+  const body = { key: crypto.randomUUID(), elapsed_ms: elapsedMs() };
+  await session.outbox.drained();
+  try {
+    const onAway = () => showNotice("Not completed yet: the server does not answer. Trying again…");
+    /** @type {Completed} */
+    const { next, feedback } = await persist(() => session.call("POST", `/api/slots/${id}/complete`, body), { onAway });
+    reading.end();
+    showNotice("");
+    if (feedback) await showFeedback(feedback.text);
+    if (next) await open(session, next, null);
+    else await goOn(session);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    showNotice(error.message);
+  } finally {
+    session.busy = false;
+  }
+}
