@@ -1,0 +1,89 @@
+"""The commands of blinded reader studies."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pathosynth.cli.app import Talk, app, command, show
+
+reader_app = typer.Typer(
+    name="reader", help="Blinded reader study: who can tell real images from synthetic ones.", no_args_is_help=True
+)
+app.add_typer(reader_app, rich_help_panel="Stages")
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that `reader init` made.")]
+TruthFile = Annotated[
+    Path | None, typer.Option("--truth", help="File of the truth, where it does not lie in truth/ of the folder.")
+]
+Database = Annotated[
+    str, typer.Option("--database", metavar="URL", help="postgresql+psycopg://…; by default SQLite in the folder.")
+]
+
+
+@command("init", "Stages", reader_app)
+def init(
+    common: Talk,
+    *,
+    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="What is shown, asked, and to how many readers.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make; must not exist yet.")],
+    truth: TruthFile = None,
+) -> None:
+    """Make a study: images in one form under random names, orders for all readers, and the protocol's hash."""
+    from pathosynth.reader.begin import begin_study
+    from pathosynth.reader.study import load_study
+
+    def progress(done: int, total: int) -> None:
+        if not common.quiet and (done % 50 == 0 or done == total):
+            typer.echo(f"reader init {done}/{total} images", err=True)
+
+    begun = begin_study(load_study(study), output, truth=truth, progress=progress)
+    facts = {
+        "output": str(output), "images": begun.images, "readers": len(begun.plan.readers),
+        "slots": sum(len(block.slots) for block in begun.plan.readers[0]),
+        "shape": begun.form.shape, "spacing_mm": begun.form.spacing_mm, "protocol_sha256": begun.protocol_sha256,
+    }  # fmt: skip
+    show(facts, common, f"{output}: {begun.images} images for {facts['readers']} readers, "
+         f"protocol {begun.protocol_sha256}")  # fmt: skip
+
+
+@command("serve", "Stages", reader_app)
+def serve(
+    common: Talk,
+    *,
+    folder: Folder,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8765,
+    database: Database = "",
+    allow_host: Annotated[
+        list[str], typer.Option("--allow-host", help="Name by which browsers reach this machine; may be repeated.")
+    ] = [],  # noqa: B006, typer needs the plain default
+    https: Annotated[bool, typer.Option("--https", help="A proxy in front speaks https with the browsers.")] = False,
+) -> None:
+    """Serve a study to its readers, by default to this machine only."""
+    from pathosynth.reader.serve import serve as serve_study
+
+    serve_study(folder, host=host, port=port, database=database, allowed=allow_host, https=https,
+                told=lambda line: None if common.quiet else typer.echo(line, err=True))  # fmt: skip
+
+
+@command("invite", "Stages", reader_app)
+def invite(
+    common: Talk,
+    *,
+    folder: Folder,
+    name: Annotated[str, typer.Option("--name", help="Reader, as the results shall call him, e.g. R1.")],
+    role: Annotated[str, typer.Option("--role", metavar="reader|admin")] = "reader",
+    url: Annotated[str, typer.Option("--url", help="Where browsers reach the server.")] = "http://127.0.0.1:8765",
+) -> None:
+    """Print a link that logs somebody in once; invite the same name again for another one."""
+    from pathosynth.reader.folder import open_study
+    from pathosynth.reader.invites import invite as make_invite
+    from pathosynth.runs.errors import ConfigError
+
+    roles: dict[str, Literal["reader", "admin"]] = {"reader": "reader", "admin": "admin"}
+    if role not in roles:
+        raise ConfigError(f"--role {role}: expected reader or admin.")
+    token = make_invite(open_study(folder), name, roles[role])
+    link = f"{url.rstrip('/')}/login#{token}"
+    show({"name": name, "role": role, "token": token, "link": link}, common, link)

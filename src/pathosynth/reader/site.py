@@ -1,0 +1,99 @@
+"""What every request needs: the study, the store, the clock, and who is asking."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Request
+from sqlalchemy import Connection
+
+from pathosynth.reader.folder import Opened
+from pathosynth.reader.ratings import Asking, Place, places_of
+from pathosynth.reader.refusals import Refused
+from pathosynth.reader.security import Brake
+from pathosynth.reader.sessions import COOKIE, Person, csrf_token, person
+from pathosynth.reader.store import Store
+
+ResultT = TypeVar("ResultT")
+
+
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A study that is served.
+
+    Attributes:
+        opened: the study.
+        store: its answers.
+        clock: tells the time; tests turn it forward.
+        https: whether browsers reach the server through https.
+        brake: on guessing tokens.
+        places: slots of every reader.
+    """
+
+    opened: Opened
+    store: Store
+    clock: Callable[[], datetime] = utc_now
+    https: bool = False
+    brake: Brake = field(default_factory=Brake)
+    places: list[list[Place]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", places_of(self.opened.plan))
+
+    async def run(self, job: Callable[[Connection], ResultT]) -> ResultT:
+        """Have a job done by the store's thread."""
+        return await asyncio.wrap_future(self.store.run(job))
+
+
+def site_of(request: Request) -> Site:
+    """The site a request is for."""
+    site: Site = request.app.state.site
+    return site
+
+
+async def as_person(request: Request, job: Callable[[Connection, Person], ResultT]) -> ResultT:
+    """Do a job for whoever is logged in.
+
+    Raises:
+        Refused: nobody is.
+    """
+    site, cookie = site_of(request), request.cookies.get(COOKIE, "")
+    return await site.run(lambda connection: job(connection, person(connection, cookie, site.clock())))
+
+
+async def as_reader(request: Request, job: Callable[..., ResultT], *values: Any) -> ResultT:
+    """Do a job of `ratings` for the reader who is logged in.
+
+    Raises:
+        Refused: nobody is, or an admin, or the job refuses.
+    """
+    site = site_of(request)
+
+    def asked(connection: Connection, who: Person) -> ResultT:
+        if who.role != "reader":
+            raise Refused(403, "Only readers have images.")
+        asking = Asking(connection, who.name, site.clock(), site.places[who.place], site.opened.protocol)
+        return job(asking, *values)
+
+    return await as_person(request, asked)
+
+
+async def check_csrf(request: Request, x_csrf_token: Annotated[str, Header()] = "") -> None:
+    """Refuse a change that a foreign page could have sent.
+
+    Raises:
+        Refused: nobody is logged in, or the token is not the one of this log-in.
+    """
+    await as_person(request, lambda connection, who: None)
+    if x_csrf_token != csrf_token(request.cookies.get(COOKIE, "")):
+        raise Refused(403, "The X-CSRF-Token header is missing or wrong. Load the page again.")
+
+
+Checked = Depends(check_csrf)
