@@ -7,12 +7,10 @@ export class Refused extends Error {
   /**
    * @param {number} status HTTP status.
    * @param {string} message The server's sentence.
-   * @param {number} [retryAfterS] Seconds to wait, where the server said so.
    */
-  constructor(status, message, retryAfterS = 0) {
+  constructor(status, message) {
     super(message);
     this.status = status;
-    this.retryAfterS = retryAfterS;
   }
 }
 
@@ -22,7 +20,9 @@ export class Away extends Error {}
 /** Statuses that pass: restarting or busy servers, time-outs, too many calls. */
 const PASSING = new Set([408, 429, 500, 502, 503, 504]);
 
+/** A small answer that takes longer is lost; a volume may take its time on a slow line. */
 const TIMEOUT_MS = 20_000;
+const VOLUME_TIMEOUT_MS = 300_000;
 
 /**
  * @param {Response} response
@@ -43,8 +43,8 @@ async function sentence(response) {
  *
  * @param {string} method
  * @param {string} path
- * @param {{body?: unknown, csrf?: string, keepalive?: boolean, passing?: boolean}} [options] `passing: false` hands
- *   status 429 to the caller, who shows the waiting time.
+ * @param {{body?: unknown, csrf?: string, keepalive?: boolean, passing?: boolean,
+ *   timeoutMs?: number}} [options] `passing: false`: no status passes, the caller shows the server's sentence.
  * @returns {Promise<Response>}
  */
 async function request(method, path, options = {}) {
@@ -60,16 +60,15 @@ async function request(method, path, options = {}) {
       body: options.body === undefined ? undefined : JSON.stringify(options.body),
       credentials: "same-origin",
       keepalive: options.keepalive ?? false,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
     });
   } catch {
     throw new Away("The server does not answer.");
   }
   if (response.ok) return response;
   const message = await sentence(response);
-  const retryAfterS = Number(response.headers.get("Retry-After")) || 0;
   if (PASSING.has(response.status) && options.passing !== false) throw new Away(message);
-  throw new Refused(response.status, message, retryAfterS);
+  throw new Refused(response.status, message);
 }
 
 /**
@@ -94,7 +93,7 @@ export async function callJson(method, path, options) {
  * @returns {Promise<ArrayBuffer>}
  */
 export async function callBytes(path) {
-  const response = await request("GET", path);
+  const response = await request("GET", path, { timeoutMs: VOLUME_TIMEOUT_MS });
   try {
     return await response.arrayBuffer();
   } catch {

@@ -55,7 +55,7 @@
 /**
  * @typedef {object} Slot One case of this reader.
  * @property {string} slot
- * @property {number} position
+ * @property {number} position Among all cases of the reader, from 0.
  * @property {number} total
  * @property {string} block_kind
  * @property {string} volume

@@ -15,6 +15,9 @@ import { showLoading, showNotice, showPlace, showSaving } from "./status.js";
 
 const LOCK_POLL_MS = 30_000;
 const PAUSE_HEADING = "Pause";
+const ALWAYS_TOLD =
+  "Every answer is saved as you give it: you can close this page and go on later at the same place. " +
+  "All answers have keys; press ? to see them.";
 const AWAY = "The server does not answer. Trying again…";
 
 /**
@@ -58,7 +61,7 @@ function finished({ done, total }) {
 async function introduce(session, slot, progress) {
   const { title, instructions } = session.me.study;
   if (progress?.done === 0 && slot.view === null) {
-    await showScreen({ heading: title, text: instructions, button: "Begin" });
+    await showScreen({ heading: title, text: `${instructions}\n\n${ALWAYS_TOLD}`.trim(), button: "Begin" });
   } else if (session.block === "training" && slot.block_kind !== "training") {
     const text = "From now on there is no feedback, and your answers count.";
     await showScreen({ heading: "The training is over", text, button: "Go on" });

@@ -61,9 +61,11 @@ const PRINTING = {
  * @template {{key: string}} T
  * @param {T[]} entries
  * @param {string} key
- * @returns {number} Index of the entry with that key, capitals or not; -1 for none.
+ * @returns {number} Index of the entry with that key, or else with its small or capital letter; -1 for none.
  */
 function indexOfKey(entries, key) {
+  const exact = entries.findIndex((entry) => entry.key === key);
+  if (exact >= 0) return exact;
   return entries.findIndex((entry) => entry.key !== "" && entry.key.toLowerCase() === key.toLowerCase());
 }
 

@@ -14,8 +14,6 @@ const message = byId("message", HTMLElement);
 function explain(error) {
   if (error instanceof Away) return "The server does not answer. Try again in a moment.";
   if (!(error instanceof Refused)) throw error;
-  if (error.status === 429) return `Too many tries. Wait ${error.retryAfterS || 60} seconds, then try again.`;
-  if (error.status === 401) return "This token is not valid. Ask the person who invited you for a new one.";
   return error.message;
 }
 

@@ -45,7 +45,7 @@ function card(question, number) {
   );
   const body =
     question.kind === "text"
-      ? element("textarea", { rows: "2", "aria-label": question.prompt, maxlength: "2000", spellcheck: "false" })
+      ? element("textarea", { rows: "2", "aria-label": question.prompt, maxlength: "4000", spellcheck: "false" })
       : element("div", { class: "options" }, ...question.options.map((option, n) => optionRow(question, option, n)));
   return element("fieldset", { class: `question ${question.kind}`, "data-question": question.id }, legend, body);
 }

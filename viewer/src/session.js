@@ -89,10 +89,10 @@ function sessionOutbox(session) {
       if (entry.slot === session.current?.id) session.current.confirm(answers, entry.kind === "undo");
     },
     async onRefused(entry, error) {
-      showNotice(`An answer was not recorded: ${error.message}`);
+      showNotice(entry.kind === "undo" ? error.message : `An answer was not recorded: ${error.message}`);
       if (entry.slot !== session.current?.id) return;
       const slot = /** @type {Slot} */ (await persist(() => call("GET", `/api/slots/${entry.slot}`)));
-      if (entry.slot === session.current?.id) session.current.confirm(slot.answers, true);
+      if (entry.slot === session.current?.id) session.current.confirm(slot.answers, entry.kind === "answer");
     },
     onState(failures) {
       session.failures = failures;

@@ -98,10 +98,11 @@ export async function createStage(study, onSight) {
   return {
     /** @param {ArrayBuffer} bytes @param {Sight | null} sight */
     async show(bytes, sight) {
-      await viewport.show(bytes);
+      const { low, high } = sight?.window ?? presets[0];
+      window = { low, high };
       plane = sight?.plane ?? "axial";
+      await viewport.show(bytes, window);
       viewport.setOnly(sight?.single ? plane : null);
-      setWindow(sight?.window ?? presets[0]);
       if (sight) viewport.place(sight);
     },
     /** @returns {Sight} */

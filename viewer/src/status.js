@@ -46,10 +46,10 @@ export function showLoading(text) {
 
 /** @param {Slot} slot */
 export function showPlace({ position, total, block_kind }) {
-  byId("place", HTMLElement).textContent = `Case ${position} of ${total}`;
+  byId("place", HTMLElement).textContent = `Case ${position + 1} of ${total}`;
   byId("block", HTMLElement).textContent = block_kind === "training" ? "Training" : "Reading";
   const bar = byId("progress", HTMLProgressElement);
   bar.hidden = false;
   bar.max = total;
-  bar.value = position - 1;
+  bar.value = position;
 }

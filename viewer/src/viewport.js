@@ -41,6 +41,16 @@ function options(convention) {
 }
 
 /**
+ * @param {NVImage} volume
+ * @param {Window} window
+ */
+function calibrate(volume, { low, high }) {
+  const [least, most] = [volume.global_min ?? 0, volume.global_max ?? 1];
+  volume.cal_min = least + low * (most - least);
+  volume.cal_max = least + high * (most - least);
+}
+
+/**
  * @param {HTMLCanvasElement} canvas
  * @param {Convention} convention
  * @param {() => void} onDrawn Called after every drawing.
@@ -77,12 +87,17 @@ export async function createViewport(canvas, convention, onDrawn) {
   }
 
   return {
-    /** @param {ArrayBuffer} bytes An uncompressed NIfTI file. */
-    async show(bytes) {
+    /**
+     * @param {ArrayBuffer} bytes An uncompressed NIfTI file.
+     * @param {Window} window
+     */
+    async show(bytes, window) {
       const volume = await NVImage.loadFromUrl({ url: "case.nii", name: "case.nii", buffer: bytes });
-      if (niivue.volumes.length) niivue.removeVolumeByIndex(0);
+      calibrate(volume, window); // before it goes to the graphics card, which takes time
+      niivue.volumes = [];
+      niivue.scene.crosshairPos = Float32Array.from(MIDDLE);
+      niivue.scene.pan2Dxyzmm = Float32Array.from(UNMOVED);
       niivue.addVolume(volume);
-      this.place({ cursor: MIDDLE, pan: UNMOVED });
     },
     /** @param {{cursor: Triple, pan: [number, number, number, number]}} place */
     place({ cursor, pan }) {
@@ -119,12 +134,9 @@ export async function createViewport(canvas, convention, onDrawn) {
       draw();
     },
     /** @param {Window} window */
-    setWindow({ low, high }) {
-      const volume = niivue.volumes[0];
-      if (!volume) return;
-      const [least, most] = [volume.global_min ?? 0, volume.global_max ?? 1];
-      volume.cal_min = least + low * (most - least);
-      volume.cal_max = least + high * (most - least);
+    setWindow(window) {
+      if (!niivue.volumes.length) return;
+      calibrate(niivue.volumes[0], window);
       niivue.updateGLVolume();
       draw();
     },
