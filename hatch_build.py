@@ -37,6 +37,8 @@ def _build(viewer: Path) -> None:
             "An editable install (pip install -e .) works without."
         )
     for arguments in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
-        done = subprocess.run([npm, *arguments], cwd=viewer, check=False)
+        done = subprocess.run([npm, *arguments], cwd=viewer, check=False)  # noqa: S603, our own words
         if done.returncode:
-            raise SystemExit(f"npm {arguments[0]} in {viewer} ended with code {done.returncode}; its words stand above.")
+            raise SystemExit(
+                f"npm {arguments[0]} in {viewer} ended with code {done.returncode}; its words stand above."
+            )

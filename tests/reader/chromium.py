@@ -2,10 +2,8 @@
 
 import importlib.util
 import json
-import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -160,9 +158,12 @@ def browser_processes(profile: Path) -> list[psutil.Process]:
 
 
 def kill_browser(profile: Path) -> None:
-    """SIGKILL to all of a browser's processes."""
-    for process in browser_processes(profile):
-        os.kill(process.pid, signal.SIGKILL)
+    """SIGKILL to a browser's processes; returns once they are gone."""
+    processes = browser_processes(profile)
+    for process in processes:
+        process.kill()
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert not alive
 
 
 def sign_in(page: Any, link: str) -> None:

@@ -71,6 +71,20 @@ export function scroll(plane, slices) {
 }
 
 /**
+ * The middle of the voxel that a position lies in, so that no rounding on the way to the server and back shows another
+ * slice; outside the volume, of the nearest voxel.
+ *
+ * @param {ArrayLike<number>} fractions Of the volume, along each axis.
+ * @param {Triple} counts Voxels along each axis.
+ * @returns {Triple}
+ */
+export function voxelMiddle(fractions, counts) {
+  return /** @type {Triple} */ (
+    counts.map((n, axis) => (Math.min(n - 1, Math.max(0, Math.floor(fractions[axis] * n))) + 0.5) / n)
+  );
+}
+
+/**
  * @param {Plane} plane
  * @returns {Plane} The next one, in turn.
  */

@@ -7,7 +7,7 @@
 
 import { NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 
-import { DEPTH, PLANES } from "./planes.js";
+import { DEPTH, PLANES, voxelMiddle } from "./planes.js";
 
 /** @import {Convention} from "./contract.js" */
 /** @import {Plane, Triple} from "./planes.js" */
@@ -57,7 +57,7 @@ function calibrate(volume, { low, high }) {
  */
 export async function createViewport(canvas, convention, onDrawn) {
   const niivue = new Niivue(options(convention));
-  await niivue.attachToCanvas(canvas, true);
+  await niivue.attachToCanvas(canvas, false); // no smoothing of edges: there are only slices, and it costs half the time
   niivue.setCustomLayout(THREE);
   let frame = 0;
   /** @type {Plane | null} */
@@ -82,7 +82,7 @@ export async function createViewport(canvas, convention, onDrawn) {
 
   /** @param {ArrayLike<number>} fractions */
   function setCursor(fractions) {
-    niivue.scene.crosshairPos = Float32Array.from(fractions, (share) => Math.min(1, Math.max(0, share)));
+    niivue.scene.crosshairPos = Float32Array.from(voxelMiddle(fractions, counts()));
     draw();
   }
 
@@ -95,9 +95,8 @@ export async function createViewport(canvas, convention, onDrawn) {
       const volume = await NVImage.loadFromUrl({ url: "case.nii", name: "case.nii", buffer: bytes });
       calibrate(volume, window); // before it goes to the graphics card, which takes time
       niivue.volumes = [];
-      niivue.scene.crosshairPos = Float32Array.from(MIDDLE);
-      niivue.scene.pan2Dxyzmm = Float32Array.from(UNMOVED);
       niivue.addVolume(volume);
+      this.place({ cursor: MIDDLE, pan: UNMOVED });
     },
     /** @param {{cursor: Triple, pan: [number, number, number, number]}} place */
     place({ cursor, pan }) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { dragFor } from "../src/mouse.js";
-import { PLANES, following, letters, scroll, stepTowards, wayFor } from "../src/planes.js";
+import { PLANES, following, letters, scroll, stepTowards, voxelMiddle, wayFor } from "../src/planes.js";
 import { readView, writeView } from "../src/view.js";
 import { dragged, presetOf, windowText } from "../src/windows.js";
 
@@ -39,6 +39,17 @@ test("moving within a plane never leaves its slice, and scrolling never moves wi
     assert.equal(across.reduce((sum, step, axis) => sum + step * depth[axis], 0), 0);
     assert.equal(across.filter((step) => step !== 0).length, 2);
   }
+});
+
+test("every voxel's middle stays its own through six decimals, and places outside are brought to the edge", () => {
+  for (const n of [1, 3, 24, 25, 97, 192, 255]) {
+    for (let index = 0; index < n; index += 1) {
+      const [x] = voxelMiddle([index / n + 1e-9, 0, 0], [n, 1, 1]);
+      const sent = Math.round(x * 1e6) / 1e6;
+      assert.equal(Math.floor(voxelMiddle([sent, 0, 0], [n, 1, 1])[0] * n), index);
+    }
+  }
+  assert.deepEqual(voxelMiddle([-0.2, 1, 7], [4, 4, 4]), [0.125, 0.875, 0.875]);
 });
 
 test("three steps through the planes come back", () => {
