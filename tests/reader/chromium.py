@@ -29,7 +29,8 @@ FLAGS = [
 ]  # fmt: skip
 """Software WebGL, and no connection that the page did not ask for."""
 
-LAPTOP = {"width": 1366, "height": 768}
+SMALL = {"width": 960, "height": 600}
+"""A window that software WebGL draws quickly."""
 
 
 def skip_without_browser() -> None:
@@ -132,7 +133,7 @@ class Watched:
 
 
 @contextmanager
-def reader_page(playwright: Any, profile: Path, watched: Watched, size: dict[str, int] = LAPTOP) -> Iterator[Any]:
+def reader_page(playwright: Any, profile: Path, watched: Watched, size: dict[str, int] = SMALL) -> Iterator[Any]:
     """A page of a browser with its own profile, watched."""
     context = playwright.chromium.launch_persistent_context(
         str(profile), executable_path=CHROMIUM, args=FLAGS, headless=True, viewport=size
@@ -140,6 +141,7 @@ def reader_page(playwright: Any, profile: Path, watched: Watched, size: dict[str
     context.add_init_script(
         "addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI))"
     )
+    context.set_default_timeout(120_000)  # a machine may be busy with other things
     page = context.pages[0]
     page.on("request", watched.request)
     page.on("console", watched.console)

@@ -5,9 +5,11 @@
 import { changed, firstOpen, shown, toggled } from "./answers.js";
 import { createClock } from "./clock.js";
 import { byId } from "./elements.js";
+import { addEntry, waitingIn } from "./outbox.js";
+import { sightOf } from "./stage.js";
 import { readView, writeView } from "./view.js";
 
-/** @import {Answers, Question, Slot, Study, Value} from "./contract.js" */
+/** @import {Answers, Question, Slot, Value} from "./contract.js" */
 /** @import {Outbox} from "./outbox.js" */
 /** @import {Panel} from "./questions.js" */
 /** @import {Stage} from "./stage.js" */
@@ -17,156 +19,180 @@ const VIEW_PAUSE_MS = 250;
 const VIEW_RETRY_MS = 2_000;
 
 /**
- * @param {object} parts
- * @param {Study} parts.study
- * @param {Slot} parts.slot
- * @param {Outbox} parts.outbox
- * @param {Panel} parts.panel
- * @param {Stage} parts.stage
- * @param {(slot: string, view: View, last: boolean) => Promise<unknown>} parts.sendView
+ * @typedef {object} CaseParts
+ * @property {Question[]} questions
+ * @property {Slot} slot
+ * @property {Outbox} outbox
+ * @property {Panel} panel
+ * @property {Stage} stage
+ * @property {(view: View, last: boolean) => Promise<unknown>} sendView `last`: the page may be gone a moment later.
  */
-export function createCase({ study, slot, outbox, panel, stage, sendView }) {
-  const { questions } = study;
+
+/**
+ * @typedef {object} CaseState
+ * @property {string} id
+ * @property {View | null} kept The view of an earlier page.
+ * @property {ReturnType<typeof createClock>} clock
+ * @property {Answers} saved What the server has.
+ * @property {number} active Index of the active question.
+ * @property {number} viewTimer
+ * @property {boolean} open
+ */
+
+/** @typedef {CaseParts & CaseState} Case */
+
+/**
+ * @param {CaseParts} parts
+ * @returns {Case}
+ */
+export function createCase(parts) {
+  const { questions, slot } = parts;
   const kept = readView(slot.view);
-  const clock = createClock();
-  let saved = slot.answers;
-  let active = Math.max(0, questions.findIndex((question) => question.id === kept?.question));
-  let viewTimer = 0;
-  let open = false;
-
-  const answers = () => shown(saved, outbox.waiting(slot.slot));
-
-  function refresh() {
-    const waiting = outbox.waiting(slot.slot).flatMap((entry) => (entry.question ? [entry.question] : []));
-    panel.update(answers(), new Set(waiting));
-    questions.forEach((question, index) => {
-      panel.card(question.id).classList.toggle("active", index === active);
-    });
-    const ready = firstOpen(questions, answers()) < 0;
-    byId("complete", HTMLButtonElement).classList.toggle("ready", ready);
-  }
-
-  /** @returns {View} */
-  const view = () =>
-    writeView({ ...stage.sight(), question: questions[active]?.id ?? null, elapsed_ms: clock.elapsedMs() });
-
-  /** @param {number} [milliseconds] */
-  function keepView(milliseconds = VIEW_PAUSE_MS) {
-    clearTimeout(viewTimer);
-    if (!open) return;
-    viewTimer = setTimeout(() => {
-      sendView(slot.slot, view(), false).catch(() => keepView(VIEW_RETRY_MS));
-    }, milliseconds);
-  }
-
-  /** @param {number} index */
-  function activate(index) {
-    active = Math.min(questions.length - 1, Math.max(0, index));
-    refresh();
-    keepView();
-  }
-
-  /** @param {number} index Before the first or past the last question, that one. */
-  function goTo(index) {
-    activate(index);
-    panel.focus(questions[active].id);
-  }
-
-  /** @param {Question} question @param {Value} value */
-  function answer(question, value) {
-    outbox.add({
-      kind: "answer",
-      slot: slot.slot,
-      question: question.id,
-      value,
-      key: crypto.randomUUID(),
-      elapsed_ms: clock.elapsedMs(),
-    });
-    refresh();
-  }
-
-  return {
-    id: slot.slot,
-    kept,
-    /** Begins, or goes on: the time runs, and the question that was active is active. */
-    begin() {
-      open = true;
-      clock.start(kept?.elapsed_ms ?? 0);
-      refresh();
-      goTo(active);
-    },
-    /** The case is over: nothing about it is sent any more. */
-    end() {
-      clearTimeout(viewTimer);
-      open = false;
-      clock.hold();
-    },
-    active: () => questions[active] ?? null,
-    answers,
-    answer,
-    refresh,
-    keepView,
-    /** @param {Question} question */
-    activateQuestion: (question) => activate(questions.indexOf(question)),
-    /** @param {1 | -1} step */
-    step: (step) => goTo(active + step),
-    elapsedMs: () => clock.elapsedMs(),
-    /** @param {string} value An option of the active question. */
-    choose(value) {
-      const question = questions[active];
-      if (question.kind === "ticks") {
-        answer(question, toggled(question, answers()[question.id], value));
-      } else {
-        answer(question, value);
-        goTo(active + 1);
-      }
-    },
-    /**
-     * Goes on from the active question; a required one where nothing was ticked is answered with nothing.
-     *
-     * @returns {boolean} Whether there was a next one.
-     */
-    proceed() {
-      const question = questions[active];
-      panel.flush();
-      if (question.kind === "ticks" && question.required && !Array.isArray(answers()[question.id])) answer(question, []);
-      if (active === questions.length - 1) return false;
-      goTo(active + 1);
-      return true;
-    },
-    /** The first required question without an answer becomes active. @returns {Question | null} */
-    openQuestion() {
-      const index = firstOpen(questions, answers());
-      if (index < 0) return null;
-      goTo(index);
-      return questions[index];
-    },
-    undo() {
-      panel.flush();
-      outbox.add({ kind: "undo", slot: slot.slot, key: crypto.randomUUID() });
-      refresh();
-    },
-    /**
-     * The server has answered: its record replaces ours.
-     *
-     * @param {Answers} next
-     * @param {boolean} follow Whether the question that changed becomes active, as after an undo.
-     */
-    confirm(next, follow) {
-      const before = saved;
-      saved = next;
-      const index = questions.findIndex((question) => changed(before, next).includes(question.id));
-      if (follow && index >= 0) goTo(index);
-      else refresh();
-    },
-    /** The page is hidden or leaves: time stands, and the view is sent while that is possible. */
-    hide() {
-      panel.flush();
-      clock.hold();
-      if (open) sendView(slot.slot, view(), true).catch(() => {});
-    },
-    show: () => open && clock.resume(),
-  };
+  const active = Math.max(0, questions.findIndex((question) => question.id === kept?.question));
+  return { ...parts, id: slot.slot, kept, clock: createClock(), saved: slot.answers, active, viewTimer: 0, open: false };
 }
 
-/** @typedef {ReturnType<typeof createCase>} Case */
+/** @param {Case} reading Goes on where it was left: the time runs, and the question that was active is active. */
+export function beginCase(reading) {
+  reading.open = true;
+  reading.clock.start(reading.kept?.elapsed_ms ?? 0);
+  goTo(reading, reading.active);
+}
+
+/** @param {Case} reading It is over: nothing about it is sent any more. */
+export function endCase(reading) {
+  clearTimeout(reading.viewTimer);
+  reading.open = false;
+  reading.clock.hold();
+}
+
+/** @param {Case} reading @returns {Answers} What the reader sees: saved, or on the way. */
+const answersOf = ({ saved, outbox, id }) => shown(saved, waitingIn(outbox, id));
+
+/** @param {Case} reading */
+export const activeQuestion = ({ questions, active }) => questions[active] ?? null;
+
+/** @param {Case} reading */
+export function refreshCase(reading) {
+  const { questions, outbox, panel, id } = reading;
+  const waiting = waitingIn(outbox, id).flatMap((entry) => (entry.question ? [entry.question] : []));
+  const answers = answersOf(reading);
+  panel.update(answers, new Set(waiting), questions[reading.active]?.id);
+  byId("complete", HTMLButtonElement).classList.toggle("ready", firstOpen(questions, answers) < 0);
+}
+
+/** @param {Case} reading @returns {View} */
+function viewOf(reading) {
+  const question = activeQuestion(reading)?.id ?? null;
+  return writeView({ ...sightOf(reading.stage), question, elapsed_ms: reading.clock.elapsedMs() });
+}
+
+/** @param {Case} reading @param {number} [milliseconds] After which the server is told, unless it changes again. */
+export function keepView(reading, milliseconds = VIEW_PAUSE_MS) {
+  clearTimeout(reading.viewTimer);
+  if (!reading.open) return;
+  reading.viewTimer = setTimeout(() => {
+    reading.sendView(viewOf(reading), false).catch(() => keepView(reading, VIEW_RETRY_MS));
+  }, milliseconds);
+}
+
+/** @param {Case} reading @param {Question} question */
+export function activate(reading, question) {
+  reading.active = reading.questions.indexOf(question);
+  refreshCase(reading);
+  keepView(reading);
+}
+
+/** @param {Case} reading @param {number} index Before the first or past the last question, that one. */
+function goTo(reading, index) {
+  const { questions, panel } = reading;
+  const question = questions[Math.min(questions.length - 1, Math.max(0, index))];
+  activate(reading, question);
+  panel.focus(question.id);
+}
+
+/** @param {Case} reading @param {1 | -1} step */
+export const stepQuestion = (reading, step) => goTo(reading, reading.active + step);
+
+/** @param {Case} reading @param {Question} question @param {Value} value */
+export function answer(reading, question, value) {
+  addEntry(reading.outbox, {
+    kind: "answer",
+    slot: reading.id,
+    question: question.id,
+    value,
+    key: crypto.randomUUID(),
+    elapsed_ms: reading.clock.elapsedMs(),
+  });
+  refreshCase(reading);
+}
+
+/** @param {Case} reading @param {string} value An option of the active question. */
+export function choose(reading, value) {
+  const question = reading.questions[reading.active];
+  if (question.kind === "ticks") {
+    answer(reading, question, toggled(question, answersOf(reading)[question.id], value));
+  } else {
+    answer(reading, question, value);
+    goTo(reading, reading.active + 1);
+  }
+}
+
+/**
+ * Goes on from the active question.
+ *
+ * @param {Case} reading
+ * @returns {boolean} Whether there was a next one.
+ */
+export function proceed(reading) {
+  reading.panel.flush();
+  if (reading.active === reading.questions.length - 1) return false;
+  goTo(reading, reading.active + 1);
+  return true;
+}
+
+/**
+ * The first required question without an answer, which becomes active; null where all are answered.
+ *
+ * @param {Case} reading
+ */
+export function openQuestion(reading) {
+  const index = firstOpen(reading.questions, answersOf(reading));
+  if (index < 0) return null;
+  goTo(reading, index);
+  return reading.questions[index];
+}
+
+/** @param {Case} reading */
+export function undo(reading) {
+  reading.panel.flush();
+  addEntry(reading.outbox, { kind: "undo", slot: reading.id, key: crypto.randomUUID() });
+  refreshCase(reading);
+}
+
+/**
+ * The server has answered: its record replaces ours.
+ *
+ * @param {Case} reading
+ * @param {Answers} answers
+ * @param {boolean} follow Whether the question that changed becomes active, as after an undo.
+ */
+export function confirm(reading, answers, follow) {
+  const differing = changed(reading.saved, answers);
+  reading.saved = answers;
+  const index = reading.questions.findIndex((question) => differing.includes(question.id));
+  if (follow && index >= 0) goTo(reading, index);
+  else refreshCase(reading);
+}
+
+/** @param {Case} reading The page is hidden or leaves: time stands, and the view is sent while that is possible. */
+export function hideCase(reading) {
+  reading.panel.flush();
+  reading.clock.hold();
+  if (reading.open) reading.sendView(viewOf(reading), true).catch(() => {});
+}
+
+/** @param {Case} reading */
+export function unhideCase(reading) {
+  if (reading.open) reading.clock.resume();
+}

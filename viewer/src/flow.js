@@ -3,11 +3,13 @@
  */
 
 import { Refused } from "./api.js";
-import { createCase } from "./case.js";
+import { beginCase, createCase, endCase, openQuestion } from "./case.js";
 import { showFeedback } from "./dialogs.js";
 import { byId } from "./elements.js";
+import { drained, waitingIn } from "./outbox.js";
 import { pause, persist } from "./patience.js";
 import { lockText, setScreenText, showCase, showScreen } from "./screens.js";
+import { showImages } from "./stage.js";
 import { showLoading, showNotice, showPlace, showSaving } from "./status.js";
 
 /** @import {Completed, Progress, Slot} from "./contract.js" */
@@ -88,18 +90,18 @@ async function open(session, id, progress) {
   showPlace(slot);
   const { me, outbox, panel, stage } = session;
   const reading = createCase({
-    study: me.study,
+    questions: me.study.questions,
     slot,
     outbox,
     panel,
     stage,
-    sendView: (of, view, last) => session.call("PUT", `/api/slots/${of}/view`, { view }, last),
+    sendView: (view, last) => session.call("PUT", `/api/slots/${id}/view`, { view }, last),
   });
-  await stage.show(await bytes, reading.kept);
+  await showImages(stage, await bytes, reading.kept);
   showLoading("");
   session.current = reading;
-  reading.begin();
-  showSaving(outbox.waiting().length, session.failures);
+  beginCase(reading);
+  showSaving(waitingIn(outbox).length, session.failures);
   session.busy = false;
   session.volumes.prefetch(slot.next_volume);
 }
@@ -113,21 +115,20 @@ export async function complete(session) {
   const reading = session.current;
   if (session.busy || !reading) return;
   session.panel.flush();
-  const missing = reading.openQuestion();
+  const missing = openQuestion(reading);
   if (missing) {
     showNotice(`Still to answer: ${missing.prompt}`);
     return;
   }
   session.busy = true;
   showNotice("");
-  const { elapsedMs, id } = reading;
-  const body = { key: crypto.randomUUID(), elapsed_ms: elapsedMs() };
-  await session.outbox.drained();
+  const body = { key: crypto.randomUUID(), elapsed_ms: reading.clock.elapsedMs() };
+  await drained(session.outbox);
   try {
     const onAway = () => showNotice("Not completed yet: the server does not answer. Trying again…");
     /** @type {Completed} */
-    const { next, feedback } = await persist(() => session.call("POST", `/api/slots/${id}/complete`, body), { onAway });
-    reading.end();
+    const { next, feedback } = await persist(() => session.call("POST", `/api/slots/${reading.id}/complete`, body), { onAway });
+    endCase(reading);
     showNotice("");
     if (feedback) await showFeedback(feedback.text);
     if (next) await open(session, next, null);

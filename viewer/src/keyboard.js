@@ -2,10 +2,12 @@
  * @file The keyboard of the reading page: presses become commands, commands become answers and images.
  */
 
+import { activeQuestion, choose, proceed, stepQuestion, undo } from "./case.js";
 import { dialogOpen, toggleHelp } from "./dialogs.js";
 import { byId } from "./elements.js";
 import { complete } from "./flow.js";
 import { commandFor, isNative, keyTable } from "./keys.js";
+import { obeyImages } from "./stage.js";
 import { showNotice } from "./status.js";
 
 /** @import {Case} from "./case.js" */
@@ -30,12 +32,12 @@ function focusOf(target) {
 function obey(session, reading, command) {
   if (session.busy) return;
   showNotice("");
-  if (command.do === "option") reading.choose(command.value);
-  else if (command.do === "question") reading.step(command.step);
-  else if (command.do === "undo") reading.undo();
+  if (command.do === "option") choose(reading, command.value);
+  else if (command.do === "question") stepQuestion(reading, command.step);
+  else if (command.do === "undo") undo(reading);
   else if (command.do === "complete") void complete(session);
   else if (command.do === "leave") byId("viewer", HTMLElement).focus();
-  else if (command.do === "proceed" && !reading.proceed()) void complete(session);
+  else if (command.do === "proceed" && !proceed(reading)) void complete(session);
 }
 
 /** Lets the reader turn off keys that print something, as WCAG 2.1.4 asks. */
@@ -59,19 +61,19 @@ export function listenToKeys(session) {
       if (event.isComposing || dialogOpen() || !reading || byId("case", HTMLElement).hidden) return;
       const focus = focusOf(event.target);
       if (isNative(event, focus, singleKeys())) return;
-      const situation = { active: reading.active(), windows, typing: focus === "text", singleKeys: singleKeys() };
+      const situation = { active: activeQuestion(reading), windows, typing: focus === "text", singleKeys: singleKeys() };
       const command = commandFor(event, situation);
       if (!command) return;
       event.preventDefault();
       event.stopPropagation();
       if (command.do === "help") help();
-      else if (!session.stage.obey(command)) obey(session, reading, command);
+      else if (!obeyImages(session.stage, command)) obey(session, reading, command);
     },
     { capture: true },
   );
   byId("help-button", HTMLButtonElement).addEventListener("click", help);
   byId("undo", HTMLButtonElement).addEventListener("click", () => {
-    if (!session.busy) session.current?.undo();
+    if (!session.busy && session.current) undo(session.current);
   });
   byId("complete", HTMLButtonElement).addEventListener("click", () => void complete(session));
 }

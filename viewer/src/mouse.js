@@ -3,6 +3,7 @@
  */
 
 import { scroll, wayFor } from "./planes.js";
+import { hitAt, millimetresPerPixel, moveCursor, panOf, setCursor, shiftImages, zoomImages } from "./viewport.js";
 import { dragged } from "./windows.js";
 
 /** @import {Convention} from "./contract.js" */
@@ -23,62 +24,77 @@ export function dragFor({ button, shiftKey }) {
   return button === 1 || shiftKey ? "pan" : "cursor";
 }
 
+/** @typedef {{does: ReturnType<typeof dragFor>, plane: Plane, x: number, y: number}} Drag */
+
+/**
+ * @typedef {object} Mouse
+ * @property {Viewport} viewport
+ * @property {Convention} convention
+ * @property {() => Window} window
+ * @property {(window: Window) => void} setWindow
+ * @property {(plane: Plane) => void} onPlane Called with the plane the reader works in.
+ */
+
+/**
+ * @param {Mouse} mouse
+ * @param {Drag} drag
+ * @param {PointerEvent} event
+ */
+function follow({ viewport, convention, window, setWindow }, drag, event) {
+  const [right, down] = [event.offsetX - drag.x, event.offsetY - drag.y];
+  if (drag.does === "window") {
+    const { clientWidth, clientHeight } = /** @type {HTMLElement} */ (event.target);
+    setWindow(dragged(window(), right / clientWidth, down / clientHeight));
+  } else if (drag.does === "pan") {
+    const scale = millimetresPerPixel(viewport, drag.plane) * panOf(viewport)[3];
+    shiftImages(viewport, wayFor(drag.plane, convention, right * scale, -down * scale));
+  } else {
+    const hit = hitAt(viewport, event.offsetX, event.offsetY);
+    if (hit?.plane === drag.plane && hit.at) setCursor(viewport, hit.at);
+  }
+}
+
+/**
+ * @param {Mouse} mouse
+ * @param {WheelEvent} event
+ */
+function turn({ viewport, onPlane }, event) {
+  event.preventDefault();
+  const hit = hitAt(viewport, event.offsetX, event.offsetY);
+  if (!hit || event.deltaY === 0) return;
+  onPlane(hit.plane);
+  const up = event.deltaY < 0;
+  if (event.ctrlKey) zoomImages(viewport, up ? ZOOM_STEP : 1 / ZOOM_STEP);
+  else moveCursor(viewport, scroll(hit.plane, up ? 1 : -1));
+}
+
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {Viewport} viewport
- * @param {object} options
- * @param {Convention} options.convention
- * @param {() => Window} options.window
- * @param {(window: Window) => void} options.setWindow
- * @param {(plane: Plane) => void} options.onPlane Called with the plane the reader works in.
+ * @param {Mouse} mouse
  */
-export function listenToMouse(canvas, viewport, { convention, window, setWindow, onPlane }) {
-  /** @type {{does: ReturnType<typeof dragFor>, plane: Plane, x: number, y: number} | null} */
+export function listenToMouse(canvas, mouse) {
+  /** @type {Drag | null} */
   let drag = null;
+  const end = () => {
+    drag = null;
+  };
 
   canvas.addEventListener("pointerdown", (event) => {
-    const hit = viewport.hit(event.offsetX, event.offsetY);
+    const hit = hitAt(mouse.viewport, event.offsetX, event.offsetY);
     if (!hit) return;
     event.preventDefault();
     canvas.setPointerCapture(event.pointerId);
-    onPlane(hit.plane);
+    mouse.onPlane(hit.plane);
     drag = { does: dragFor(event), plane: hit.plane, x: event.offsetX, y: event.offsetY };
-    if (drag.does === "cursor" && hit.at) viewport.setCursor(hit.at);
+    if (drag.does === "cursor" && hit.at) setCursor(mouse.viewport, hit.at);
   });
-
   canvas.addEventListener("pointermove", (event) => {
     if (!drag) return;
-    const [right, down] = [event.offsetX - drag.x, event.offsetY - drag.y];
-    if (drag.does === "window") {
-      setWindow(dragged(window(), right / canvas.clientWidth, down / canvas.clientHeight));
-    } else if (drag.does === "pan") {
-      const scale = viewport.millimetresPerPixel(drag.plane) * viewport.pan()[3];
-      viewport.shift(wayFor(drag.plane, convention, right * scale, -down * scale));
-    } else {
-      const hit = viewport.hit(event.offsetX, event.offsetY);
-      if (hit?.plane === drag.plane && hit.at) viewport.setCursor(hit.at);
-    }
+    follow(mouse, drag, event);
     drag = { ...drag, x: event.offsetX, y: event.offsetY };
   });
-
-  for (const end of /** @type {const} */ (["pointerup", "pointercancel"])) {
-    canvas.addEventListener(end, () => {
-      drag = null;
-    });
-  }
-
-  canvas.addEventListener(
-    "wheel",
-    (event) => {
-      event.preventDefault();
-      const hit = viewport.hit(event.offsetX, event.offsetY);
-      if (!hit || event.deltaY === 0) return;
-      onPlane(hit.plane);
-      const up = event.deltaY < 0;
-      if (event.ctrlKey) viewport.zoom(up ? ZOOM_STEP : 1 / ZOOM_STEP);
-      else viewport.move(scroll(hit.plane, up ? 1 : -1));
-    },
-    { passive: false },
-  );
+  canvas.addEventListener("pointerup", end);
+  canvas.addEventListener("pointercancel", end);
+  canvas.addEventListener("wheel", (event) => turn(mouse, event), { passive: false });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
 }

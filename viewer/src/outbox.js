@@ -9,11 +9,23 @@ import { backoffMs, pause } from "./patience.js";
 /** @import {Entry} from "./answers.js" */
 
 /**
- * @typedef {object} Outbox
- * @property {(entry: Entry) => void} add
- * @property {(slot?: string) => Entry[]} waiting Oldest first; of one slot where it is given.
- * @property {() => Promise<void>} drained Resolves once nothing waits.
- * @property {() => void} start Goes on with what an earlier page left.
+ * @typedef {object} Post How entries are kept and sent, and who is told.
+ * @property {(entry: Entry) => Promise<Answers>} send
+ * @property {Pick<Storage, "getItem" | "setItem" | "removeItem">} storage
+ * @property {string} name Under which the storage keeps what waits.
+ * @property {(entry: Entry, answers: Answers) => void} onSaved
+ * @property {(entry: Entry, error: Refused) => void} onRefused
+ * @property {(failures: number) => void} onState Called with the failed tries so far; 0 when all is saved.
+ * @property {() => void} onSignedOut
+ * @property {(ms: number) => Promise<void>} [wait]
+ */
+
+/**
+ * @typedef {object} Outbox A queue that survives a reload.
+ * @property {Post} post
+ * @property {Entry[]} queue Oldest first.
+ * @property {(() => void)[]} waiters Called once nothing waits.
+ * @property {boolean} sending
  */
 
 /**
@@ -30,74 +42,86 @@ function parse(text) {
 }
 
 /**
- * A queue that survives a reload. An entry leaves it when the server has it, or has refused it for good; where the
- * session ended (401), all stay for after the next sign-in.
+ * With what an earlier page left; `sendAll` goes on with it.
  *
- * @param {object} options
- * @param {(entry: Entry) => Promise<Answers>} options.send
- * @param {Pick<Storage, "getItem" | "setItem" | "removeItem">} options.storage
- * @param {string} options.name Under which the storage keeps it.
- * @param {(entry: Entry, answers: Answers) => void} options.onSaved
- * @param {(entry: Entry, error: Refused) => void} options.onRefused
- * @param {(failures: number) => void} options.onState Called with the failed tries so far; 0 when all is well.
- * @param {() => void} options.onSignedOut
- * @param {(ms: number) => Promise<void>} [options.wait]
+ * @param {Post} post
  * @returns {Outbox}
  */
-export function createOutbox({ send, storage, name, onSaved, onRefused, onState, onSignedOut, wait = pause }) {
-  const queue = parse(storage.getItem(name));
-  /** @type {(() => void)[]} */
-  let waiters = [];
-  let sending = false;
+export function createOutbox(post) {
+  return { post, queue: parse(post.storage.getItem(post.name)), waiters: [], sending: false };
+}
 
-  function keep() {
-    if (queue.length) storage.setItem(name, JSON.stringify(queue));
-    else storage.removeItem(name);
-  }
+/** @param {Outbox} outbox @param {Entry} entry */
+export function addEntry(outbox, entry) {
+  outbox.queue.push(entry);
+  keep(outbox);
+  void sendAll(outbox);
+}
 
-  async function drain() {
-    if (sending) return;
-    sending = true;
+/**
+ * What waits, oldest first; of one case where its slot is given.
+ *
+ * @param {Outbox} outbox
+ * @param {string} [slot]
+ */
+export function waitingIn({ queue }, slot) {
+  return slot === undefined ? [...queue] : queue.filter((entry) => entry.slot === slot);
+}
+
+/** @param {Outbox} outbox @returns {Promise<void>} Resolves once nothing waits. */
+export function drained({ queue, waiters }) {
+  return queue.length ? new Promise((resolve) => waiters.push(resolve)) : Promise.resolve();
+}
+
+/** @param {Outbox} outbox */
+function keep({ queue, post }) {
+  if (queue.length) post.storage.setItem(post.name, JSON.stringify(queue));
+  else post.storage.removeItem(post.name);
+}
+
+/**
+ * The first entry leaves the queue when the server has it, or has refused it for good. Where the session ended (401)
+ * all stay, for after the next sign-in.
+ *
+ * @param {Outbox} outbox
+ */
+async function sendFirst(outbox) {
+  const { queue, post } = outbox;
+  const entry = queue[0];
+  /** @type {Answers | Refused} */
+  const outcome = await post.send(entry).catch((error) => {
+    if (error instanceof Refused && error.status !== 401) return error;
+    throw error;
+  });
+  queue.shift();
+  keep(outbox);
+  if (outcome instanceof Refused) post.onRefused(entry, outcome);
+  else post.onSaved(entry, outcome);
+}
+
+/** @param {Outbox} outbox Sends what waits, trying again while the server is away. */
+export async function sendAll(outbox) {
+  if (outbox.sending) return;
+  outbox.sending = true;
+  const { queue, post } = outbox;
+  try {
     for (let failures = 0; queue.length; ) {
       try {
-        const answers = await send(queue[0]);
-        const entry = /** @type {Entry} */ (queue.shift());
+        await sendFirst(outbox);
         failures = 0;
-        keep();
-        onSaved(entry, answers);
       } catch (error) {
-        if (error instanceof Refused && error.status === 401) {
-          sending = false;
-          onSignedOut();
-          return;
-        }
-        if (error instanceof Refused) {
-          const entry = /** @type {Entry} */ (queue.shift());
-          keep();
-          onRefused(entry, error);
-          continue;
-        }
         if (!(error instanceof Away)) throw error;
         failures += 1;
-        onState(failures);
-        await wait(backoffMs(failures));
+        post.onState(failures);
+        await (post.wait ?? pause)(backoffMs(failures));
       }
     }
-    sending = false;
-    onState(0);
-    const done = waiters;
-    waiters = [];
-    done.forEach((resolve) => resolve());
+    post.onState(0);
+    outbox.waiters.splice(0).forEach((resolve) => resolve());
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    post.onSignedOut();
+  } finally {
+    outbox.sending = false;
   }
-
-  return {
-    add(entry) {
-      queue.push(entry);
-      keep();
-      void drain();
-    },
-    waiting: (slot) => (slot === undefined ? [...queue] : queue.filter((entry) => entry.slot === slot)),
-    drained: () => (queue.length ? new Promise((resolve) => waiters.push(resolve)) : Promise.resolve()),
-    start: () => void drain(),
-  };
 }

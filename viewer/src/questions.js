@@ -12,10 +12,9 @@ const TYPING_PAUSE_MS = 2_000;
 
 /**
  * @typedef {object} Panel
- * @property {(answers: Answers, waiting: Set<string>) => void} update
+ * @property {(answers: Answers, waiting: Set<string>, active: string | undefined) => void} update
  * @property {(id: string) => void} focus Makes a question the active one.
  * @property {() => void} flush Saves a comment that is being typed.
- * @property {(id: string) => HTMLElement} card
  */
 
 /**
@@ -34,6 +33,7 @@ function optionRow(question, option, number) {
 /**
  * @param {Question} question
  * @param {number} number
+ * @returns {HTMLFieldSetElement}
  */
 function card(question, number) {
   const legend = element(
@@ -59,77 +59,91 @@ function card(question, number) {
  * @returns {Panel}
  */
 export function buildPanel(form, questions, { onAnswer, onActive }) {
-  const cards = new Map(questions.map((question, number) => [question.id, card(question, number)]));
-  form.replaceChildren(...cards.values());
-  /** @type {Answers} */
-  let current = {};
-  let typingTimer = 0;
-
-  /** @param {Question} question @param {HTMLTextAreaElement} area */
-  function saveText(question, area) {
-    clearTimeout(typingTimer);
-    const text = area.value.trim();
-    if (text !== (current[question.id] ?? "")) onAnswer(question, text);
-  }
-
-  for (const question of questions) {
-    const node = /** @type {HTMLFieldSetElement} */ (cards.get(question.id));
+  const cards = questions.map(card);
+  /** @type {(() => void)[]} */
+  const flushes = [];
+  form.replaceChildren(...cards);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  questions.forEach((question, index) => {
+    const node = cards[index];
     node.addEventListener("focusin", () => onActive(question));
     const area = node.querySelector("textarea");
-    if (area) {
-      area.addEventListener("input", () => {
-        clearTimeout(typingTimer);
-        typingTimer = setTimeout(() => saveText(question, area), TYPING_PAUSE_MS);
-      });
-      area.addEventListener("blur", () => saveText(question, area));
-      continue;
-    }
-    node.addEventListener("change", () => {
-      const chosen = [...node.querySelectorAll("input")].filter((input) => input.checked).map((input) => input.value);
-      onAnswer(question, question.kind === "ticks" ? chosen : (chosen[0] ?? null));
-    });
-  }
-  form.addEventListener("submit", (event) => event.preventDefault());
+    if (area) flushes.push(listenToText(area, (text) => onAnswer(question, text)));
+    else node.addEventListener("change", () => onAnswer(question, chosenIn(node, question)));
+  });
 
   return {
-    card: (id) => /** @type {HTMLElement} */ (cards.get(id)),
-    flush() {
-      for (const question of questions) {
-        const area = cards.get(question.id)?.querySelector("textarea");
-        if (area) saveText(question, area);
-      }
-    },
+    flush: () => flushes.forEach((flush) => flush()),
     focus(id) {
-      const node = cards.get(id);
-      const field = node?.querySelector("textarea") ?? node?.querySelector("input:checked") ?? node?.querySelector("input");
+      const node = cards[questions.findIndex((question) => question.id === id)];
+      const field = node.querySelector("textarea") ?? node.querySelector("input:checked") ?? node.querySelector("input");
       if (field instanceof HTMLElement) field.focus({ preventScroll: true });
-      node?.scrollIntoView({ block: "nearest" });
+      node.scrollIntoView({ block: "nearest" });
     },
-    update(answers, waiting) {
-      current = answers;
-      for (const question of questions) {
-        const node = /** @type {HTMLElement} */ (cards.get(question.id));
-        fill(node, answers[question.id] ?? null);
-        const answered = isAnswered(question, answers[question.id]);
-        node.classList.toggle("answered", answered);
-        const state = waiting.has(question.id) ? "not saved yet" : answered ? "saved" : question.required ? "" : "optional";
-        const label = node.querySelector(".state");
-        if (label && label.textContent !== state) label.textContent = state;
-      }
+    update(answers, waiting, active) {
+      questions.forEach((question, index) => {
+        const value = answers[question.id] ?? null;
+        fill(cards[index], value);
+        cards[index].classList.toggle("active", question.id === active);
+        mark(cards[index], question, isAnswered(question, value), waiting.has(question.id));
+      });
     },
   };
 }
 
 /**
- * @param {HTMLElement} node
- * @param {Value} value
+ * Calls back with a text that differs from the last one, when the reader pauses or leaves it.
+ *
+ * @param {HTMLTextAreaElement} area
+ * @param {(text: string) => void} onText
+ * @returns {() => void} Does so now.
  */
+function listenToText(area, onText) {
+  let timer = 0;
+  function flush() {
+    clearTimeout(timer);
+    const text = area.value.trim();
+    if (text !== (area.dataset.known ?? "")) {
+      area.dataset.known = text;
+      onText(text);
+    }
+  }
+  area.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(flush, TYPING_PAUSE_MS);
+  });
+  area.addEventListener("blur", flush);
+  return flush;
+}
+
+/** @param {HTMLElement} node @param {Question} question @returns {Value} */
+function chosenIn(node, question) {
+  const chosen = [...node.querySelectorAll("input")].filter((input) => input.checked).map((input) => input.value);
+  return question.kind === "ticks" ? chosen : (chosen[0] ?? null);
+}
+
+/** @param {HTMLElement} node @param {Value} value A text that is being typed stays as it is. */
 function fill(node, value) {
   const area = node.querySelector("textarea");
   if (area) {
-    if (document.activeElement !== area) area.value = typeof value === "string" ? value : "";
+    if (document.activeElement === area) return;
+    area.value = area.dataset.known = typeof value === "string" ? value : "";
     return;
   }
   const chosen = new Set(Array.isArray(value) ? value : [value]);
   for (const input of node.querySelectorAll("input")) input.checked = chosen.has(input.value);
+}
+
+/**
+ * @param {HTMLElement} node
+ * @param {Question} question
+ * @param {boolean} answered
+ * @param {boolean} waits
+ */
+function mark(node, question, answered, waits) {
+  node.classList.toggle("answered", answered);
+  const unanswered = question.required ? "" : "optional";
+  const state = waits ? "not saved yet" : answered ? "saved" : unanswered;
+  const label = node.querySelector(".state");
+  if (label && label.textContent !== state) label.textContent = state;
 }

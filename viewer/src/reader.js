@@ -3,9 +3,11 @@
  */
 
 import { Refused, callJson } from "./api.js";
+import { hideCase, unhideCase } from "./case.js";
 import { byId } from "./elements.js";
 import { goOn } from "./flow.js";
 import { listenToKeys } from "./keyboard.js";
+import { drained, sendAll, waitingIn } from "./outbox.js";
 import { persist } from "./patience.js";
 import { showScreen } from "./screens.js";
 import { createSession, toLogin } from "./session.js";
@@ -17,18 +19,19 @@ import { showNotice } from "./status.js";
 /** @param {Session} session */
 function listenToPage(session) {
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) session.current?.hide();
-    else session.current?.show();
+    if (!session.current) return;
+    if (document.hidden) hideCase(session.current);
+    else unhideCase(session.current);
   });
-  globalThis.addEventListener("pagehide", () => session.current?.hide());
+  globalThis.addEventListener("pagehide", () => session.current && hideCase(session.current));
   globalThis.addEventListener("beforeunload", (event) => {
     session.panel.flush();
-    if (session.outbox.waiting().length) event.preventDefault();
+    if (waitingIn(session.outbox).length) event.preventDefault();
   });
   byId("canvas", HTMLCanvasElement).addEventListener("webglcontextlost", () => location.reload());
   byId("sign-out", HTMLButtonElement).addEventListener("click", async () => {
     session.panel.flush();
-    await session.outbox.drained();
+    await drained(session.outbox);
     await persist(() => session.call("DELETE", "/api/session"));
     toLogin();
   });
@@ -43,7 +46,7 @@ async function main() {
   const session = await createSession(me);
   listenToKeys(session);
   listenToPage(session);
-  session.outbox.start();
+  void sendAll(session.outbox);
   await goOn(session);
 }
 

@@ -3,8 +3,9 @@
  */
 
 import { Away, Refused, callBytes, callJson } from "./api.js";
+import { activate, answer, confirm, keepView, refreshCase } from "./case.js";
 import { byId } from "./elements.js";
-import { createOutbox } from "./outbox.js";
+import { createOutbox, waitingIn } from "./outbox.js";
 import { persist } from "./patience.js";
 import { buildPanel } from "./questions.js";
 import { createStage } from "./stage.js";
@@ -79,29 +80,28 @@ async function send(call, { kind, slot, question, value, key, elapsed_ms }) {
  */
 function sessionOutbox(session) {
   const { call, me } = session;
-  /** @type {Outbox} */
-  const outbox = createOutbox({
+  return createOutbox({
     name: `pending:${me.name}`,
     storage: sessionStorage,
     send: (entry) => send(call, entry),
     onSaved(entry, answers) {
       session.failures = 0;
-      if (entry.slot === session.current?.id) session.current.confirm(answers, entry.kind === "undo");
+      if (entry.slot === session.current?.id) confirm(session.current, answers, entry.kind === "undo");
     },
     async onRefused(entry, error) {
       showNotice(entry.kind === "undo" ? error.message : `An answer was not recorded: ${error.message}`);
       if (entry.slot !== session.current?.id) return;
       const slot = /** @type {Slot} */ (await persist(() => call("GET", `/api/slots/${entry.slot}`)));
-      if (entry.slot === session.current?.id) session.current.confirm(slot.answers, entry.kind === "answer");
+      if (entry.slot === session.current?.id) confirm(session.current, slot.answers, entry.kind === "answer");
     },
     onState(failures) {
       session.failures = failures;
-      if (session.current) showSaving(outbox.waiting().length, failures);
-      session.current?.refresh();
+      if (!session.current) return;
+      showSaving(waitingIn(session.outbox).length, failures);
+      refreshCase(session.current);
     },
     onSignedOut: toLogin,
   });
-  return outbox;
 }
 
 /**
@@ -111,10 +111,10 @@ function sessionOutbox(session) {
 export async function createSession(me) {
   const session = /** @type {Session} */ ({ me, call: createCall(me.csrf), current: null, busy: true, block: "", failures: 0 });
   session.outbox = sessionOutbox(session);
-  session.stage = await createStage(me.study, () => session.current?.keepView());
+  session.stage = await createStage(me.study, () => session.current && keepView(session.current));
   session.panel = buildPanel(byId("questions", HTMLFormElement), me.study.questions, {
-    onAnswer: (question, value) => session.current?.answer(question, value),
-    onActive: (question) => session.current?.activateQuestion(question),
+    onAnswer: (question, value) => session.current && answer(session.current, question, value),
+    onActive: (question) => session.current && activate(session.current, question),
   });
   session.volumes = createVolumes(callBytes);
   return session;

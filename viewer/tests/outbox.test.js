@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Away, Refused } from "../src/api.js";
-import { createOutbox } from "../src/outbox.js";
+import { addEntry, createOutbox, drained, sendAll, waitingIn } from "../src/outbox.js";
 
 function memory(kept = {}) {
   return {
@@ -48,17 +48,17 @@ function box(script = [], storage = memory()) {
 
 test("answers are sent in order, and nothing is kept once all are saved", async () => {
   const { outbox, seen, storage } = box();
-  ["a", "b", "c"].forEach((key) => outbox.add(entry(key)));
-  await outbox.drained();
+  ["a", "b", "c"].forEach((key) => addEntry(outbox, entry(key)));
+  await drained(outbox);
   assert.deepEqual(seen.saved, ["a", "b", "c"]);
   assert.deepEqual(storage.kept, {});
 });
 
 test("while the server is away the same answer with the same key is sent again, with growing pauses, before the next", async () => {
   const { outbox, seen } = box(["away", "away", "away"]);
-  outbox.add(entry("a"));
-  outbox.add(entry("b"));
-  await outbox.drained();
+  addEntry(outbox, entry("a"));
+  addEntry(outbox, entry("b"));
+  await drained(outbox);
   assert.deepEqual(seen.sent, ["a", "a", "a", "a", "b"]);
   assert.deepEqual(seen.saved, ["a", "b"]);
   assert.ok(seen.waits[0] < seen.waits[1] && seen.waits[1] < seen.waits[2]);
@@ -71,27 +71,27 @@ test("what waits survives the page: the next one sends it", async () => {
     ...{ name: "pending", storage, onSaved() {}, onRefused() {}, onState() {}, onSignedOut() {} },
     send: () => new Promise(() => {}), // the page dies while it waits
   });
-  stuck.add(entry("a"));
-  stuck.add(entry("b", "t"));
+  addEntry(stuck, entry("a"));
+  addEntry(stuck, entry("b", "t"));
   const { outbox, seen } = box([], storage);
-  assert.deepEqual(outbox.waiting("t").map(({ key }) => key), ["b"]);
-  outbox.start();
-  await outbox.drained();
+  assert.deepEqual(waitingIn(outbox, "t").map(({ key }) => key), ["b"]);
+  void sendAll(outbox);
+  await drained(outbox);
   assert.deepEqual(seen.saved, ["a", "b"]);
 });
 
 test("a refused answer is told, taken away and does not hold up the next", async () => {
   const { outbox, seen } = box([422]);
-  outbox.add(entry("a"));
-  outbox.add(entry("b"));
-  await outbox.drained();
+  addEntry(outbox, entry("a"));
+  addEntry(outbox, entry("b"));
+  await drained(outbox);
   assert.deepEqual([seen.refused, seen.saved], [["a"], ["b"]]);
 });
 
 test("where the session ended, every answer is kept for after the next sign-in", async () => {
   const { outbox, seen, storage } = box([401]);
-  outbox.add(entry("a"));
-  outbox.add(entry("b"));
+  addEntry(outbox, entry("a"));
+  addEntry(outbox, entry("b"));
   await settled();
   assert.equal(seen.signedOut, 1);
   assert.deepEqual(JSON.parse(storage.kept.pending).map(({ key }) => key), ["a", "b"]);
@@ -99,5 +99,5 @@ test("where the session ended, every answer is kept for after the next sign-in",
 
 test("unreadable storage is an empty outbox, not a broken page", () => {
   const { outbox } = box([], memory({ pending: "{not json" }));
-  assert.deepEqual(outbox.waiting(), []);
+  assert.deepEqual(waitingIn(outbox), []);
 });
