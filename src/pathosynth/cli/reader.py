@@ -87,3 +87,72 @@ def invite(
     token = make_invite(open_study(folder), name, roles[role])
     link = f"{url.rstrip('/')}/login#{token}"
     show({"name": name, "role": role, "token": token, "link": link}, common, link)
+
+
+@command("status", "Stages", reader_app)
+def status(common: Talk, *, folder: Folder, database: Database = "") -> None:
+    """Show how far readers are, and check that no answer was changed since it was given."""
+    from pathosynth.reader.folder import open_study
+    from pathosynth.reader.results import read_answers, reader_progress
+
+    opened = open_study(folder)
+    answers = read_answers(opened, database)
+    rows = reader_progress(opened, answers)
+    lines = [f"{row['name']:<12} {row['done']:>5}/{row['total']} {row['last'] or ''}" for row in rows]
+    lines.append(f"{len(answers.rows)} rows, none changed; they are summed up by {answers.head_sha256}")
+    facts = {"readers": rows, "rows": len(answers.rows), "head_sha256": answers.head_sha256}
+    show(facts, common, "\n".join(lines))
+
+
+@command("export", "Stages", reader_app)
+def export(
+    common: Talk,
+    *,
+    folder: Folder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write; an older export is replaced.")],
+    truth: TruthFile = None,
+    database: Database = "",
+) -> None:
+    """Write all answers, with what each image is: long CSV for `reader analyse`, JSON with every row, BIDS table."""
+    from pathosynth.reader.export import export as write
+    from pathosynth.reader.folder import open_study, open_truth
+
+    opened = open_study(folder)
+    facts = write(opened, open_truth(opened, truth), database, output)
+    show({"output": str(output), **facts}, common, f"{output}: {facts['ratings']} ratings of {facts['rows']} rows, "
+         f"summed up by {facts['head_sha256']}")  # fmt: skip
+
+
+@command("backup", "Stages", reader_app)
+def backup(
+    common: Talk,
+    *,
+    folder: Folder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="SQLite file to write; must not exist yet.")],
+) -> None:
+    """Copy the SQLite file of a study; the server may be running."""
+    from pathosynth.reader.folder import open_study
+    from pathosynth.reader.results import backup as copy
+
+    copy(open_study(folder), output)
+    show({"output": str(output)}, common, f"{output}: copied")
+
+
+@command("audit-blinding", "Stages", reader_app)
+def audit_blinding(
+    common: Talk,
+    *,
+    folder: Folder,
+    truth: TruthFile = None,
+    readers: Annotated[int, typer.Option("--readers", min=1, help="How many planned readers the audit reads as.")] = 4,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of folds, forests and intervals.")] = 0,
+) -> None:
+    """Learn to tell real from synthetic by all that a browser receives but the voxels: AUC 0.5 is a blind study."""
+    from dataclasses import asdict
+
+    from pathosynth.reader.audit import audit, told
+    from pathosynth.reader.folder import open_study, open_truth
+
+    opened = open_study(folder)
+    found = audit(opened, open_truth(opened, truth), readers, seed)
+    show(asdict(found), common, told(found))

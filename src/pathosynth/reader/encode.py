@@ -26,6 +26,9 @@ from pathosynth.runs.errors import ConfigError
 LOW_PERCENT, HIGH_PERCENT = 0.5, 99.5
 """Of the whole grid, and of what is brighter than its mean: these intensities become the lowest and highest level."""
 
+HEADER_BYTES = 352
+"""Of a NIfTI-1 file before its voxels."""
+
 
 @dataclass(frozen=True)
 class Form:
@@ -108,7 +111,7 @@ def header_bytes(form: Form) -> bytes:
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
-    return image.to_bytes()[: int(image.header["vox_offset"]) or 352]
+    return image.to_bytes()[:HEADER_BYTES]
 
 
 def _quantised(array: np.ndarray, form: Form) -> np.ndarray:

@@ -119,19 +119,19 @@ def row_hash(before: str, row: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fault(rows: Iterable[Row[Any]], last: Row[Any], protocol_sha256: str) -> str:
+def fault(rows: Iterable[Mapping[str, Any]], last: Any, protocol_sha256: str) -> str:
     """What is wrong with the chain, in a few words; an empty text when nothing is.
 
     Args:
         rows: all rows of `log` by `seq`.
-        last: the row of `head`.
+        last: the row of `head`: `seq` and `sha256`.
         protocol_sha256: what the chain begins with.
     """
     digest, number = protocol_sha256, 0
     for row in rows:
         number += 1
-        digest = row_hash(digest, row._asdict())
-        if row.seq != number or row.sha256 != digest:
+        digest = row_hash(digest, row)
+        if row["seq"] != number or row["sha256"] != digest:
             return f"row {number} is not what was written, or a row before it is missing"
     if (last.seq, last.sha256) != (number, digest):
         return f"expected {last.seq} rows, found {number}: rows at the end are missing or were put in"

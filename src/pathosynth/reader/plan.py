@@ -61,6 +61,41 @@ class Plan(Config):
     readers: tuple[tuple[Block, ...], ...] = pydantic.Field(min_length=1)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a slot stands in its reader's plan.
+
+    Attributes:
+        reader: place of the reader in the plan.
+        position: of the slot among all of the reader's, from 0.
+        first: position of the first slot of its block.
+        block: its block.
+        slot: itself.
+        after: the slot before this block's first one, where a washout lies between; else none.
+    """
+
+    reader: int
+    position: int
+    first: int
+    block: Block
+    slot: Slot
+    after: str | None
+
+
+def places_of(plan: Plan) -> list[list[Place]]:
+    """The slots of every reader in order."""
+    readers = []
+    for reader, blocks in enumerate(plan.readers):
+        places: list[Place] = []
+        for number, block in enumerate(blocks):
+            first = len(places)
+            waits = number > 0 and blocks[number - 1].kind == "reading"
+            after = places[-1].slot.slot if waits else None
+            places += [Place(reader, first + n, first, block, slot, after) for n, slot in enumerate(block.slots)]
+        readers.append(places)
+    return readers
+
+
 def opaque() -> str:
     """A name nobody can guess and that tells nothing."""
     return secrets.token_hex(_ID_BYTES)

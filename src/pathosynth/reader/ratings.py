@@ -10,45 +10,10 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from pathosynth.reader.folder import Protocol
 from pathosynth.reader.log import append, log, people, views
-from pathosynth.reader.plan import Block, Plan, Slot
+from pathosynth.reader.plan import Place
 from pathosynth.reader.refusals import Refused, unknown
 
 MAX_VIEW_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a slot stands in its reader's plan.
-
-    Attributes:
-        reader: place of the reader in the plan.
-        position: of the slot among all of the reader's, from 0.
-        first: position of the first slot of its block.
-        block: its block.
-        slot: itself.
-        after: the slot before this block's first one, where a washout lies between; else none.
-    """
-
-    reader: int
-    position: int
-    first: int
-    block: Block
-    slot: Slot
-    after: str | None
-
-
-def places_of(plan: Plan) -> list[list[Place]]:
-    """The slots of every reader in order."""
-    readers = []
-    for reader, blocks in enumerate(plan.readers):
-        places: list[Place] = []
-        for number, block in enumerate(blocks):
-            first = len(places)
-            waits = number > 0 and blocks[number - 1].kind == "reading"
-            after = places[-1].slot.slot if waits else None
-            places += [Place(reader, first + n, first, block, slot, after) for n, slot in enumerate(block.slots)]
-        readers.append(places)
-    return readers
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def serve(
         static: folder of the built pages.
 
     Raises:
-        ConfigError: other machines could reach the server but no host name is allowed, or another server is running.
+        ConfigError: other machines could reach the server but no host name is allowed, the address is taken, or another
+            server has the study open.
         InputError: the folder is not one of a reader study.
     """
     if not _only_here(host) and not allowed:
@@ -44,18 +46,28 @@ def serve(
     opened = open_study(root)
     if not (static / "read.html").is_file():
         told(f"{static}: the pages are not built, only the API is served. Run make viewer first.")
-    store = Store(database or sqlite_url(opened.folder.database), opened.folder.lock, opened.protocol_sha256)
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: None)  # uvicorn stops by them, and would then end the process before `finally`
+    with _listening(host, port) as line:
+        store = Store(database or sqlite_url(opened.folder.database), opened.folder.lock, opened.protocol_sha256)
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, lambda *_: None)  # uvicorn stops by them, and would then end the process at once
+        try:
+            told(f"http://{host}:{port}/ serves '{opened.protocol.title}'; stop it with Ctrl-C.")
+            app = make_app(Site(opened, store, https=https), hosts=allowed, static=static)
+            settings = uvicorn.Config(
+                app, log_level=logging.WARNING, access_log=False, server_header=False,
+                limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=5,
+            )  # fmt: skip
+            uvicorn.Server(settings).run(sockets=[line])
+        finally:
+            store.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        told(f"http://{host}:{port}/ serves '{opened.protocol.title}'; stop it with Ctrl-C.")
-        uvicorn.run(
-            make_app(Site(opened, store, https=https), hosts=allowed, static=static),
-            host=host, port=port, log_level=logging.WARNING, access_log=False, server_header=False, date_header=True,
-            limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=5,
-        )  # fmt: skip
-    finally:
-        store.close()
+        return socket.create_server((host, port), family=family, backlog=MOST_CONNECTIONS)
+    except OSError as error:
+        raise ConfigError(f"--host {host} --port {port}: {error.strerror}. Choose another port or address.") from None
 
 
 def _only_here(host: str) -> bool:

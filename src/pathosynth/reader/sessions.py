@@ -70,8 +70,13 @@ def person(connection: Connection, cookie: str, now: datetime) -> Person:
         .where(sessions.c.cookie_sha256 == hashed(cookie), sessions.c.ended == 0)
     ).first()
     if found is None or now - datetime.fromisoformat(found.at) > timedelta(days=SESSION_DAYS):
-        raise Refused(401, "Log in first.")
+        raise not_logged_in()
     return Person(found.name, found.role, -1 if found.place is None else found.place)
+
+
+def not_logged_in() -> Refused:
+    """The refusal of whatever needs a log-in."""
+    return Refused(401, "Log in first.")
 
 
 def not_accepted() -> Refused:

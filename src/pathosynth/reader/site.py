@@ -1,6 +1,7 @@
 """What every request needs: the study, the store, the clock, and who is asking."""
 
 import asyncio
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,10 +11,11 @@ from fastapi import Depends, Header, Request
 from sqlalchemy import Connection
 
 from pathosynth.reader.folder import Opened
-from pathosynth.reader.ratings import Asking, Place, places_of
+from pathosynth.reader.plan import Place, places_of
+from pathosynth.reader.ratings import Asking
 from pathosynth.reader.refusals import Refused
 from pathosynth.reader.security import Brake
-from pathosynth.reader.sessions import COOKIE, Person, csrf_token, person
+from pathosynth.reader.sessions import COOKIE, Person, csrf_token, not_logged_in, person
 from pathosynth.reader.store import Store
 
 ResultT = TypeVar("ResultT")
@@ -89,10 +91,12 @@ async def check_csrf(request: Request, x_csrf_token: Annotated[str, Header()] = 
     """Refuse a change that a foreign page could have sent.
 
     Raises:
-        Refused: nobody is logged in, or the token is not the one of this log-in.
+        Refused: there is no cookie, or the token is not the one that belongs to it.
     """
-    await as_person(request, lambda connection, who: None)
-    if x_csrf_token != csrf_token(request.cookies.get(COOKIE, "")):
+    cookie = request.cookies.get(COOKIE)
+    if cookie is None:
+        raise not_logged_in()
+    if not hmac.compare_digest(x_csrf_token.encode(), csrf_token(cookie).encode()):
         raise Refused(403, "The X-CSRF-Token header is missing or wrong. Load the page again.")
 
 

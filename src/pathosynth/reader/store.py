@@ -49,15 +49,27 @@ class Store:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigError(f"{lock}: another server has this study open. Stop it first.") from None
-        self._engine = connect(url)
+        try:
+            self._engine = connect(url)
+            self._bind(url, protocol_sha256)
+        except BaseException:
+            self._lock.close()
+            raise
         self._commits = 0
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
-        with self._engine.begin() as connection:
-            found = begin_log(connection, protocol_sha256)
-        if found != protocol_sha256:
-            raise InputError(f"{_shown(url)}: holds answers to another study. Give another --database.")
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
+
+    def _bind(self, url: str, protocol_sha256: str) -> None:
+        """Make the tables where they are missing, and refuse those of another study."""
+        try:
+            with self._engine.begin() as connection:
+                found = begin_log(connection, protocol_sha256)
+        except SQLAlchemyError as error:
+            told = str(error).splitlines()[0]
+            raise ConfigError(f"{shown_url(url)}: cannot be opened ({told}). Check that it runs and is free.") from None
+        if found != protocol_sha256:
+            raise InputError(f"{shown_url(url)}: holds answers to another study. Give another --database.")
 
     def run(self, job: Callable[[Connection], ResultT]) -> "Future[ResultT]":
         """Have a job done; the future has its result once the commit is on the disk, or the error."""
@@ -124,9 +136,9 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
         name = make_url(url).get_backend_name()
         engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=name != "sqlite")
     except (ArgumentError, SQLAlchemyError, ImportError) as error:
-        raise ConfigError(f"--database {_shown(url)}: {error}. Expected {_EXPECTED}.") from None
+        raise ConfigError(f"--database {shown_url(url)}: {error}. Expected {_EXPECTED}.") from None
     if name not in ("sqlite", "postgresql"):
-        raise ConfigError(f"--database {_shown(url)}: expected {_EXPECTED}.")
+        raise ConfigError(f"--database {shown_url(url)}: expected {_EXPECTED}.")
     if name == "sqlite":
         event.listen(engine, "connect", _read_only_sqlite if read_only else _prepare_sqlite)
         event.listen(engine, "begin", _begin_deferred if read_only else _begin_immediate)
@@ -143,7 +155,7 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path.absolute()}"
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """An address without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)

@@ -13,6 +13,9 @@ WASHOUT_DAYS = 28.0
 MAX_TEXT = 4000
 """Characters of a comment."""
 
+RESERVED = ("participant_id", "reader", "case", "arm", "image_origin", "repeat", "position", "block")
+"""Columns of the results beside the questions."""
+
 Word = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 """A name that is safe in tables, file names and addresses."""
 Key = Annotated[str, pydantic.Field(pattern=r"^[!-~]?$")]
@@ -43,6 +46,8 @@ class Question(Config):
 
     @pydantic.model_validator(mode="after")
     def _options_fit(self) -> Self:
+        if self.id in RESERVED:
+            raise ValueError(f"question '{self.id}': this name is a column of the results")
         values = [option.value for option in self.options]
         if (self.kind == "text") != (not values):
             raise ValueError(f"question '{self.id}': expected options, unless its kind is text")

@@ -1,4 +1,4 @@
-"""A toy study to look at and to test with: ``python tests/reader/toy_study.py FOLDER`` writes images and study.toml."""
+"""A toy study to look at and to test with: ``python tests/reader/reader_toy.py FOLDER`` writes it."""
 
 import sys
 from pathlib import Path

@@ -1,5 +1,6 @@
 """A browser's part in tests: logs in, sends the CSRF token, reads its study from the first image to the last."""
 
+import json
 import uuid
 from typing import Any
 
@@ -12,8 +13,12 @@ class Browser:
     def __init__(self, app: Any, token: str = "") -> None:
         self.http = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False, follow_redirects=False)
         if token:
+            self.http.__enter__()  # one event loop for all requests, until `close`
             assert self.http.post("/api/session", json={"token": token}).status_code == 200
             self.http.headers["X-CSRF-Token"] = self.get("/api/me")["csrf"]
+
+    def close(self) -> None:
+        self.http.__exit__()
 
     def get(self, path: str) -> Any:
         response = self.http.get(path)
@@ -25,7 +30,8 @@ class Browser:
 
     def answer(self, slot: str, question: str, value: Any, key: str = "") -> Any:
         body = {"value": value, "key": key or str(uuid.uuid4()), "elapsed_ms": 10}
-        return self.http.put(f"/api/slots/{slot}/answers/{question}", json=body)
+        head = {"Content-Type": "application/json"}
+        return self.http.put(f"/api/slots/{slot}/answers/{question}", content=json.dumps(body), headers=head)
 
     def undo(self, slot: str) -> Any:
         return self.http.post(f"/api/slots/{slot}/undo", json={"key": str(uuid.uuid4())})

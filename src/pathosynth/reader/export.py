@@ -1,0 +1,164 @@
+"""Answers as tables: long CSV, JSON with the whole log, and a BIDS phenotype. The same answers give the same bytes."""
+
+import csv
+import hashlib
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pathosynth import __version__
+from pathosynth.reader.folder import Opened, TruthFile
+from pathosynth.reader.log import FIELDS
+from pathosynth.reader.results import Answers, Rating, read_answers, standing
+from pathosynth.reader.study import Question
+from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.files import json_text, write_text
+
+COLUMNS = ("reader", "case", "arm", "question", "repeat", "value", "elapsed_ms", "answered_at", "position", "block",
+           "image_origin", "subject", "complete")  # fmt: skip
+"""Of the long table; `reader analyse` needs the first six."""
+
+_FORMULA = ("=", "+", "-", "@", "\t")
+"""A text that begins so would be run by a spreadsheet; the CSV puts ' before it, the JSON has it as it was written."""
+
+
+def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[str, Any]:
+    """Write ``ratings.csv``, ``training.csv`` where there was training, ``ratings.json`` and ``bids/``.
+
+    Args:
+        opened: the study.
+        truth: which image is which.
+        database: SQLAlchemy address; empty for the study's SQLite file.
+        out: folder to write; an older export is replaced.
+
+    Returns:
+        Numbers of ratings and rows, and the hash that stands for all rows.
+
+    Raises:
+        InputError: there are no answers, or their chain is broken.
+        ConfigError: `out` holds something else.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / "ratings.json").is_file():
+        raise ConfigError(f"{out}: expected a new folder or an older export, found other files. Choose another.")
+    answers = read_answers(opened, database)
+    ratings = standing(opened, answers, truth)
+    read = [rating for rating in ratings if not rating.training]
+    taught = [rating for rating in ratings if rating.training]
+    texts = {question.id for question in opened.protocol.questions if question.kind == "text"}
+    write_text(out / "ratings.csv", long_table(read, texts))
+    if any(block.kind == "training" for block in opened.plan.readers[0]):
+        write_text(out / "training.csv", long_table(taught, texts))
+    write_text(out / "ratings.json", json_text(_everything(opened, truth, answers, read, taught)))
+    _write_bids(out / "bids", opened, read)
+    return {
+        "ratings": len(read),
+        "training": len(taught),
+        "rows": len(answers.rows),
+        "head_sha256": answers.head_sha256,
+    }
+
+
+def long_table(ratings: Iterable[Rating], texts: set[str]) -> str:
+    """CSV with one row per answer; several ticks are joined by semicolons."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for rating in ratings:
+        facts = _facts(rating)
+        if rating.question in texts and str(facts["value"]).startswith(_FORMULA):
+            facts["value"] = f"'{facts['value']}"
+        writer.writerow(["" if facts[name] is None else facts[name] for name in COLUMNS])
+    return stream.getvalue()
+
+
+def _facts(rating: Rating) -> dict[str, Any]:
+    value = ";".join(rating.value) if isinstance(rating.value, list) else rating.value
+    return {
+        "reader": rating.reader, "case": rating.truth.case, "arm": rating.truth.arm, "question": rating.question,
+        "repeat": rating.repeat, "value": value, "elapsed_ms": rating.elapsed_ms, "answered_at": rating.answered_at,
+        "position": rating.position, "block": rating.block, "image_origin": rating.truth.origin,
+        "subject": rating.truth.subject, "complete": int(rating.complete),
+    }  # fmt: skip
+
+
+def _everything(
+    opened: Opened, truth: TruthFile, answers: Answers, read: Sequence[Rating], taught: Sequence[Rating]
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "protocol_sha256": opened.protocol_sha256,
+        "protocol": opened.protocol.model_dump(mode="json"),
+        "study": truth.study,
+        "head_sha256": answers.head_sha256,
+        "ratings": [_facts(rating) | {"value": rating.value} for rating in read],
+        "training": [_facts(rating) | {"value": rating.value} for rating in taught],
+        "log": [{name: row._mapping[name] for name in (*FIELDS, "sha256")} for row in answers.rows],
+    }
+
+
+def _write_bids(out: Path, opened: Opened, ratings: Sequence[Rating]) -> None:
+    """A BIDS data set of a phenotype alone: one row per showing of an image to a reader, one column per question."""
+    labels = _labels({rating.truth.subject for rating in ratings})
+    questions = opened.protocol.questions
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for rating in ratings:
+        facts = _facts(rating)
+        row = rows.setdefault((rating.reader, rating.position), {name: facts[name] for name in _SHOWING})
+        row["participant_id"] = labels[rating.truth.subject]
+        row[rating.question] = facts["value"]
+    columns = ["participant_id", *_SHOWING, *(question.id for question in questions)]
+    lines = ["\t".join(columns)]
+    lines += ["\t".join(_cell(row.get(name)) for name in columns) for row in rows.values()]
+    write_text(out / "phenotype" / "reader_study.tsv", "\n".join(lines) + "\n")
+    write_text(out / "phenotype" / "reader_study.json", json_text(_dictionary(questions)))
+    people = sorted(labels.values())
+    write_text(out / "participants.tsv", "".join(f"{name}\n" for name in ("participant_id", *people)))
+    description = {
+        "Name": opened.protocol.title, "BIDSVersion": "1.10.0", "DatasetType": "raw",
+        "GeneratedBy": [{"Name": "pathosynth", "Version": __version__}],
+    }  # fmt: skip
+    write_text(out / "dataset_description.json", json_text(description))
+    write_text(out / "README.md", f"# {opened.protocol.title}\n\nRatings of a reader study made with pathosynth.\n")
+
+
+_SHOWING = {
+    "reader": "Who rated.",
+    "case": "Image that was rated.",
+    "arm": "Kind of image.",
+    "image_origin": "real or synthetic.",
+    "repeat": "0 at the first showing to this reader, 1 at a hidden second one.",
+    "position": "Place in the reader's order, from 0.",
+    "block": "Sitting.",
+}
+
+
+def _dictionary(questions: Sequence[Question]) -> dict[str, Any]:
+    """What the columns mean."""
+    told: dict[str, Any] = {"MeasurementToolMetadata": {"Description": "pathosynth reader study, blinded"}}
+    told |= {name: {"Description": text} for name, text in _SHOWING.items()}
+    for question in questions:
+        told[question.id] = {"Description": question.prompt}
+        if question.options:
+            told[question.id]["Levels"] = {option.value: option.label for option in question.options}
+    return told
+
+
+def _labels(subjects: set[str]) -> dict[str, str]:
+    """Participant of every subject: letters and digits only, as BIDS wants; a hash where two would be one."""
+    plain = {subject: re.sub(r"[^A-Za-z0-9]", "", subject.removeprefix("sub-")) for subject in sorted(subjects)}
+    counts = Counter(plain.values())
+    return {
+        subject: "sub-" + (label if label and counts[label] == 1 else label + _short_hash(subject))
+        for subject, label in plain.items()
+    }
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _cell(value: Any) -> str:
+    return "n/a" if value is None or value == "" else " ".join(str(value).split())
