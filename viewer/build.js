@@ -17,7 +17,11 @@ function packageOf(input) {
   return name ? `${scope ?? ""}${name}` : null;
 }
 
-/** Name, version and licence text of one package; NiiVue's package leaves its text out, so we carry it. @param {string} name */
+/**
+ * Name, version and licence text of one package; NiiVue's package leaves its text out, so we carry it.
+ *
+ * @param {string} name
+ */
 async function notice(name) {
   const folder = path.join(here, "node_modules", name);
   const { version, license } = JSON.parse(await readFile(path.join(folder, "package.json"), "utf8"));

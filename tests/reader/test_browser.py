@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import (
+from PIL import Image
+from reader_chromium import (
     Server,
     Watched,
     begin,
@@ -18,14 +19,13 @@ from chromium import (
     press,
     reader_page,
     serious_findings,
-    served,
+    serving,
     sign_in,
     skip_without_browser,
     wait_for_case,
     wait_until_saved,
 )
-from PIL import Image
-from toy_study import SETTINGS, write_toy
+from reader_toy import SETTINGS, write_toy
 
 from pathosynth.data.nifti import write_image
 from pathosynth.data.volume import Volume
@@ -34,6 +34,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(3600)]
 
 ORIGINS = {"q": "real-sure", "w": "real-unsure", "e": "synthetic-unsure", "r": "synthetic-sure"}
 TICKS = {"a": "motion", "s": "steps", "d": "noise", "f": "blur", "g": "anatomy"}
+
+BEFORE_CRASH = {"quality": "2", "diagnostic": "1", "origin": "real-sure"}
+"""Answers to the case in which everything dies."""
 
 Typed = dict[tuple[str, int, str], str]
 """What was typed, by reader, position and question."""
@@ -54,17 +57,20 @@ def test_whole_study_by_keyboard(playwright: Any, tmp_path: Path) -> None:
     study = write_toy(tmp_path / "toy", each=12, readers=2, size=24, extra=extra)
     watched = Watched()
     typed: Typed = {}
-    with served(study, tmp_path / "study") as server:
+    with serving(study, tmp_path / "study") as server:
         with reader_page(playwright, tmp_path / "one", watched) as page:
             sign_in(page, server.invite("R1"))
             begin(page)
             for position in range(9):
                 read_case(page, "R1", position, typed)
             _crash_both(page, server, tmp_path / "one")
+        typed |= {("R1", 9, name): value for name, value in BEFORE_CRASH.items()}
         with reader_page(playwright, tmp_path / "two", watched) as page:
             sign_in(page, server.invite("R1"))
             wait_for_case(page, 10)
-            for position in range(9, 26):
+            assert dict(place(page)["answers"]) == BEFORE_CRASH
+            press(page, "Control+Enter")
+            for position in range(10, 26):
                 read_case(page, "R1", position, typed)
             page.locator("#screen-heading", has_text="All cases are read").wait_for()
         with reader_page(playwright, tmp_path / "three", watched) as page:
@@ -140,7 +146,7 @@ def test_comes_back_to_the_same_place(playwright: Any, tmp_path: Path) -> None:
     """Case, slices, plane, window, active question, answers and comment are the same after the browser died."""
     study = write_toy(tmp_path / "toy", each=6, readers=1, extra="repeats = {share = 0}\n")
     watched = Watched()
-    with served(study, tmp_path / "study") as server:
+    with serving(study, tmp_path / "study") as server:
         with reader_page(playwright, tmp_path / "one", watched) as page:
             sign_in(page, server.invite("R1"))
             begin(page)
@@ -196,7 +202,7 @@ def test_left_is_left(playwright: Any, tmp_path: Path, convention: str) -> None:
     study = tmp_path / "study.toml"
     extra = f'convention = "{convention}"\nrepeats = {{share = 0}}\n'
     study.write_text(extra + SETTINGS.format(readers=1))
-    with served(study, tmp_path / "study") as server, reader_page(playwright, tmp_path / "profile", Watched()) as page:
+    with serving(study, tmp_path / "study") as server, reader_page(playwright, tmp_path / "profile", Watched()) as page:
         sign_in(page, server.invite("R1"))
         begin(page)
         for number in range(1, 7):
@@ -234,7 +240,7 @@ def letter_at(page: Any, plane: str, letter: str) -> np.ndarray:
 def test_cross_hair_links_the_planes(playwright: Any, tmp_path: Path) -> None:
     """A click into one plane shows the slices through that point in the two others."""
     study = write_toy(tmp_path / "toy", each=6, readers=1, size=40, extra="repeats = {share = 0}\n")
-    with served(study, tmp_path / "study") as server, reader_page(playwright, tmp_path / "profile", Watched()) as page:
+    with serving(study, tmp_path / "study") as server, reader_page(playwright, tmp_path / "profile", Watched()) as page:
         sign_in(page, server.invite("R1"))
         begin(page)
         before = _slices(page)
@@ -265,7 +271,7 @@ def test_everybody_can_use_it(playwright: Any, tmp_path: Path) -> None:
     study = write_toy(tmp_path / "toy", each=4, readers=1, extra=extra)
     watched = Watched()
     found: dict[str, list[str]] = {}
-    with served(study, tmp_path / "study") as server:
+    with serving(study, tmp_path / "study") as server:
         with reader_page(playwright, tmp_path / "reader", watched) as page:
             page.goto(server.url)
             found["sign-in"] = serious_findings(page)

@@ -15,7 +15,11 @@ const POLL_MS = 10_000;
 /** @param {Row} row */
 function line({ name, done, total, last }) {
   const when = last ? new Date(last).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "not yet";
-  const bar = element("progress", { max: String(Math.max(1, total)), value: String(done), "aria-label": `${name}: cases done` });
+  const bar = element("progress", {
+    max: String(Math.max(1, total)),
+    value: String(done),
+    "aria-label": `${name}: cases done`,
+  });
   return element(
     "tr",
     {},
@@ -42,7 +46,9 @@ async function main() {
     const { readers } = await persist(() => callJson("GET", "/api/admin/progress"), { onAway });
     byId("readers", HTMLTableSectionElement).replaceChildren(...readers.map(line));
     const finished = readers.filter((row) => row.total > 0 && row.done === row.total).length;
-    state.textContent = readers.length ? `${finished} of ${readers.length} readers have finished.` : "Nobody is invited yet.";
+    state.textContent = readers.length
+      ? `${finished} of ${readers.length} readers have finished.`
+      : "Nobody is invited yet.";
     await pause(POLL_MS);
   }
 }

@@ -48,8 +48,20 @@ const VIEW_RETRY_MS = 2_000;
 export function createCase(parts) {
   const { questions, slot } = parts;
   const kept = readView(slot.view);
-  const active = Math.max(0, questions.findIndex((question) => question.id === kept?.question));
-  return { ...parts, id: slot.slot, kept, clock: createClock(), saved: slot.answers, active, viewTimer: 0, open: false };
+  const active = Math.max(
+    0,
+    questions.findIndex((question) => question.id === kept?.question),
+  );
+  return {
+    ...parts,
+    id: slot.slot,
+    kept,
+    clock: createClock(),
+    saved: slot.answers,
+    active,
+    viewTimer: 0,
+    open: false,
+  };
 }
 
 /** @param {Case} reading Goes on where it was left: the time runs, and the question that was active is active. */

@@ -16,7 +16,9 @@ export function toggleHelp(rows) {
     return;
   }
   byId("help-keys", HTMLTableSectionElement).replaceChildren(
-    ...rows.map(([keys, does]) => element("tr", {}, element("th", { scope: "row" }, ...keyCaps(keys)), element("td", {}, does))),
+    ...rows.map(([keys, does]) =>
+      element("tr", {}, element("th", { scope: "row" }, ...keyCaps(keys)), element("td", {}, does)),
+    ),
   );
   dialog.showModal();
 }

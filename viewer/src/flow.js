@@ -49,7 +49,9 @@ export async function goOn(session) {
 function finished({ done, total }) {
   return {
     heading: "All cases are read",
-    text: `You have completed ${done} of ${total} cases, and every answer is saved.\n\nThank you. You may sign out and close this page.`,
+    text:
+      `You have completed ${done} of ${total} cases, and every answer is saved.\n\n` +
+      "Thank you. You may sign out and close this page.",
   };
 }
 
@@ -107,6 +109,19 @@ async function open(session, id, progress) {
 }
 
 /**
+ * Says why a case was not completed, and leaves it where it is no longer the current one: completed in another tab.
+ *
+ * @param {Session} session
+ * @param {string} id
+ * @param {Refused} error
+ */
+async function afterRefusal(session, id, error) {
+  const progress = /** @type {Progress} */ (await persist(() => session.call("GET", "/api/progress")));
+  if (progress.current !== id) await goOn(session);
+  showNotice(error.message);
+}
+
+/**
  * Completes the case once every required answer is there and saved, and opens the next.
  *
  * @param {Session} session
@@ -127,7 +142,9 @@ export async function complete(session) {
   try {
     const onAway = () => showNotice("Not completed yet: the server does not answer. Trying again…");
     /** @type {Completed} */
-    const { next, feedback } = await persist(() => session.call("POST", `/api/slots/${reading.id}/complete`, body), { onAway });
+    const { next, feedback } = await persist(() => session.call("POST", `/api/slots/${reading.id}/complete`, body), {
+      onAway,
+    });
     endCase(reading);
     showNotice("");
     if (feedback) await showFeedback(feedback.text);
@@ -135,7 +152,7 @@ export async function complete(session) {
     else await goOn(session);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    showNotice(error.message);
+    await afterRefusal(session, reading.id, error);
   } finally {
     session.busy = false;
   }

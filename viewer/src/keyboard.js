@@ -61,7 +61,12 @@ export function listenToKeys(session) {
       if (event.isComposing || dialogOpen() || !reading || byId("case", HTMLElement).hidden) return;
       const focus = focusOf(event.target);
       if (isNative(event, focus, singleKeys())) return;
-      const situation = { active: activeQuestion(reading), windows, typing: focus === "text", singleKeys: singleKeys() };
+      const situation = {
+        active: activeQuestion(reading),
+        windows,
+        typing: focus === "text",
+        singleKeys: singleKeys(),
+      };
       const command = commandFor(event, situation);
       if (!command) return;
       event.preventDefault();

@@ -11,7 +11,8 @@
  * @typedef {{do: "option", value: string} | {do: "window", index: number} | {do: "scroll", slices: number}
  *   | {do: "move", edge: "left" | "right" | "top" | "bottom"} | {do: "pan", edge: "left" | "right" | "top" | "bottom"}
  *   | {do: "zoom", factor: number}
- *   | {do: "question", step: 1 | -1} | {do: "proceed" | "complete" | "undo" | "plane" | "single" | "reset" | "help" | "leave"}} Command
+ *   | {do: "question", step: 1 | -1}
+ *   | {do: "proceed" | "complete" | "undo" | "plane" | "single" | "reset" | "help" | "leave"}} Command
  */
 
 /**
@@ -150,9 +151,9 @@ export function keyTable(questions, windows) {
     ["Ctrl + arrows", "Shift the images"],
     ["+ −", "Zoom"],
     ["Home", "Reset window, zoom and shift"],
-    ...windows.filter((preset) => preset.key).map(
-      (preset) => /** @type {[string, string]} */ ([preset.key.toUpperCase(), `Window: ${preset.name}`]),
-    ),
+    ...windows
+      .filter((preset) => preset.key)
+      .map((preset) => /** @type {[string, string]} */ ([preset.key.toUpperCase(), `Window: ${preset.name}`])),
     ["?", "This list (also F1)"],
   ];
 }

@@ -105,7 +105,7 @@ export async function sendAll(outbox) {
   outbox.sending = true;
   const { queue, post } = outbox;
   try {
-    for (let failures = 0; queue.length; ) {
+    for (let failures = 0; queue.length;) {
       try {
         await sendFirst(outbox);
         failures = 0;

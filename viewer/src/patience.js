@@ -8,7 +8,7 @@ const FIRST_MS = 400;
 const LONGEST_MS = 8_000;
 
 /**
- * Milliseconds before the next try: doubling, at most 8 s, spread by a fifth so that many readers do not return at once.
+ * Milliseconds before the next try: doubling, at most 8 s, spread by a fifth so that readers do not all return at once.
  *
  * @param {number} failures How many tries failed so far, at least 1.
  * @param {number} [chance] In [0, 1).
@@ -45,7 +45,7 @@ export function pause(milliseconds) {
  * @returns {Promise<T>}
  */
 export async function persist(attempt, { wait = pause, onAway = () => {} } = {}) {
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ;) {
     try {
       return await attempt();
     } catch (error) {

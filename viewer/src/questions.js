@@ -76,7 +76,8 @@ export function buildPanel(form, questions, { onAnswer, onActive }) {
     flush: () => flushes.forEach((flush) => flush()),
     focus(id) {
       const node = cards[questions.findIndex((question) => question.id === id)];
-      const field = node.querySelector("textarea") ?? node.querySelector("input:checked") ?? node.querySelector("input");
+      const field =
+        node.querySelector("textarea") ?? node.querySelector("input:checked") ?? node.querySelector("input");
       if (field instanceof HTMLElement) field.focus({ preventScroll: true });
       node.scrollIntoView({ block: "nearest" });
     },

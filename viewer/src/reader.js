@@ -55,6 +55,7 @@ main().catch((error) => {
     toLogin();
     return;
   }
-  const text = `${error instanceof Error ? error.message : error}\n\nYour answers so far are saved. Volumes need a browser with WebGL 2.`;
+  const reason = error instanceof Error ? error.message : error;
+  const text = `${reason}\n\nYour answers so far are saved. Images need a browser with WebGL 2.`;
   void showScreen({ heading: "This page stopped", text, button: "Load it again" }).then(() => location.reload());
 });

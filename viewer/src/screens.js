@@ -3,6 +3,7 @@
  */
 
 import { byId } from "./elements.js";
+import { hidePlace } from "./status.js";
 
 /**
  * @typedef {object} Screen
@@ -26,6 +27,7 @@ export function showCase() {
 export function showScreen({ heading, text, button }) {
   byId("case", HTMLElement).hidden = true;
   byId("screen", HTMLElement).hidden = false;
+  hidePlace();
   const title = byId("screen-heading", HTMLHeadingElement);
   title.textContent = heading;
   setScreenText(text);
@@ -60,5 +62,8 @@ export function lockText(until, now) {
     days ? "" : `${minutes % 60} min`,
   ];
   const date = until.toLocaleString(undefined, { dateStyle: "full", timeStyle: "short" });
-  return `The next part opens on ${date}, in ${parts.filter(Boolean).join(" ")}.\n\nThe pause lets you forget the cases. Your answers are saved; you may close this page.`;
+  return (
+    `The next part opens on ${date}, in ${parts.filter(Boolean).join(" ")}.\n\n` +
+    "The pause lets you forget the cases. Your answers are saved; you may close this page."
+  );
 }

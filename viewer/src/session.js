@@ -109,7 +109,14 @@ function sessionOutbox(session) {
  * @returns {Promise<Session>}
  */
 export async function createSession(me) {
-  const session = /** @type {Session} */ ({ me, call: createCall(me.csrf), current: null, busy: true, block: "", failures: 0 });
+  const session = /** @type {Session} */ ({
+    me,
+    call: createCall(me.csrf),
+    current: null,
+    busy: true,
+    block: "",
+    failures: 0,
+  });
   session.outbox = sessionOutbox(session);
   session.stage = await createStage(me.study, () => session.current && keepView(session.current));
   session.panel = buildPanel(byId("questions", HTMLFormElement), me.study.questions, {

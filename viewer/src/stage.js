@@ -1,5 +1,5 @@
 /**
- * @file The images with what stands around them: letters, slice numbers, window buttons; and the reader's view as a value.
+ * @file The images with what stands around them: letters, slice numbers, windows; and the view as a value.
  */
 
 import { byId, element } from "./elements.js";
@@ -79,7 +79,9 @@ export async function createStage(study, onSight) {
 /** @param {Convention} convention */
 function writeLetters(convention) {
   byId("convention", HTMLElement).textContent =
-    convention === "radiological" ? "Radiological: patient right on the left" : "Neurological: patient left on the left";
+    convention === "radiological"
+      ? "Radiological: patient right on the left"
+      : "Neurological: patient left on the left";
   for (const plane of PLANES) {
     for (const [edge, letter] of Object.entries(letters(plane, convention))) {
       const node = frameOf(plane).querySelector(`.${edge}`);

@@ -44,6 +44,13 @@ export function showLoading(text) {
   node.hidden = text === "";
 }
 
+/** Where no case is shown, none is counted. */
+export function hidePlace() {
+  byId("place", HTMLElement).textContent = "";
+  byId("block", HTMLElement).textContent = "";
+  byId("progress", HTMLProgressElement).hidden = true;
+}
+
 /** @param {Slot} slot */
 export function showPlace({ position, total, block_kind }) {
   byId("place", HTMLElement).textContent = `Case ${position + 1} of ${total}`;

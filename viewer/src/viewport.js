@@ -124,7 +124,10 @@ export const panOf = ({ niivue }) => /** @type {Pan} */ (Array.from(niivue.scene
 export function moveCursor(viewport, voxels) {
   const n = counts(viewport);
   const cursor = cursorOf(viewport);
-  setCursor(viewport, voxels.map((step, axis) => cursor[axis] + step / n[axis]));
+  setCursor(
+    viewport,
+    voxels.map((step, axis) => cursor[axis] + step / n[axis]),
+  );
 }
 
 /** @param {Viewport} viewport @param {Triple} millimetres */
@@ -226,5 +229,5 @@ export function hitAt({ niivue }, x, y) {
  */
 export function millimetresPerPixel({ niivue }, plane) {
   const tile = niivue.screenSlices.find((slice) => PLANES[slice.axCorSag] === plane);
-  return tile ? (Math.abs(tile.fovMM[0] / tile.leftTopWidthHeight[2]) * (niivue.uiData.dpr ?? 1)) : 1;
+  return tile ? Math.abs(tile.fovMM[0] / tile.leftTopWidthHeight[2]) * (niivue.uiData.dpr ?? 1) : 1;
 }

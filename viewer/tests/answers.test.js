@@ -51,5 +51,7 @@ test("ticks are kept in the order of the options, and ticking twice is not ticki
 });
 
 test("changed names the questions whose answers differ, absent and withdrawn being the same", () => {
-  assert.deepEqual(changed({ quality: "1", artefacts: ["a"] }, { quality: "2", artefacts: ["a"], origin: null }), ["quality"]);
+  assert.deepEqual(changed({ quality: "1", artefacts: ["a"] }, { quality: "2", artefacts: ["a"], origin: null }), [
+    "quality",
+  ]);
 });

@@ -26,7 +26,7 @@ test("the conventions mirror left and right where they are seen, and nothing els
   assert.deepEqual(letters("sagittal", "radiological"), letters("sagittal", "neurological"));
 });
 
-test("moving right on an axial slice goes to the patient's left in radiological view; x grows to the right in RAS", () => {
+test("right on an axial slice is the patient's left in radiological view; x grows to the right in RAS", () => {
   assert.deepEqual(stepTowards("axial", "right", "radiological"), [-1, 0, 0]);
   assert.deepEqual(stepTowards("axial", "right", "neurological"), [1, 0, 0]);
   assert.deepEqual(stepTowards("sagittal", "left", "radiological"), [0, 1, 0]);
@@ -36,7 +36,10 @@ test("moving within a plane never leaves its slice, and scrolling never moves wi
   for (const plane of PLANES) {
     const across = wayFor(plane, "radiological", 3, -2);
     const depth = scroll(plane, 5);
-    assert.equal(across.reduce((sum, step, axis) => sum + step * depth[axis], 0), 0);
+    assert.equal(
+      across.reduce((sum, step, axis) => sum + step * depth[axis], 0),
+      0,
+    );
     assert.equal(across.filter((step) => step !== 0).length, 2);
   }
 });
@@ -67,7 +70,10 @@ test("a drag to the right widens, a drag down brightens, and the window never cl
 });
 
 test("a preset is recognised after its numbers were rounded on the way to the server", () => {
-  const presets = [{ name: "a", key: "", low: 0, high: 1 }, { name: "b", key: "", low: 1 / 3, high: 2 / 3 }];
+  const presets = [
+    { name: "a", key: "", low: 0, high: 1 },
+    { name: "b", key: "", low: 1 / 3, high: 2 / 3 },
+  ];
   assert.equal(presetOf(presets, { low: 0.333333, high: 0.666667 }), 1);
   assert.equal(presetOf(presets, { low: 0.3, high: 0.6 }), -1);
   assert.equal(windowText({ low: 0.1, high: 0.5 }), "W 40 L 30");

@@ -7,8 +7,18 @@ const press = (key, more = {}) => ({
   ...{ key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, repeat: false },
   ...more,
 });
-const scale = { id: "quality", kind: "scale", prompt: "Quality", options: ["0", "1"].map((n) => ({ value: `v${n}`, label: n, key: n })) };
-const ticks = { id: "ticks", kind: "ticks", prompt: "Ticks", options: [{ value: "motion", label: "motion", key: "a" }] };
+const scale = {
+  id: "quality",
+  kind: "scale",
+  prompt: "Quality",
+  options: ["0", "1"].map((n) => ({ value: `v${n}`, label: n, key: n })),
+};
+const ticks = {
+  id: "ticks",
+  kind: "ticks",
+  prompt: "Ticks",
+  options: [{ value: "motion", label: "motion", key: "a" }],
+};
 const text = { id: "comment", kind: "text", prompt: "Comment", options: [] };
 const windows = [
   { name: "Full", key: "a", low: 0, high: 1 },
@@ -40,12 +50,14 @@ test("an option without a key is never chosen by one", () => {
 
 test("a held key scrolls on but does not answer twice, undo twice or complete twice", () => {
   assert.deepEqual(commandFor(press("ArrowUp", { repeat: true }), situation), { do: "scroll", slices: 1 });
-  for (const key of ["1", "Backspace", "Enter"]) assert.equal(commandFor(press(key, { repeat: true }), situation), null);
+  for (const key of ["1", "Backspace", "Enter"])
+    assert.equal(commandFor(press(key, { repeat: true }), situation), null);
 });
 
 test("while typing, only Escape, Enter, Control+Enter and F1 are ours", () => {
   const typing = { ...situation, active: text, typing: true };
-  for (const key of ["1", "x", "?", " ", "Backspace", "ArrowUp", "Home"]) assert.equal(commandFor(press(key), typing), null);
+  for (const key of ["1", "x", "?", " ", "Backspace", "ArrowUp", "Home"])
+    assert.equal(commandFor(press(key), typing), null);
   assert.deepEqual(commandFor(press("Escape"), typing), { do: "leave" });
   assert.deepEqual(commandFor(press("Enter"), typing), { do: "proceed" });
   assert.deepEqual(commandFor(press("Enter", { ctrlKey: true }), typing), { do: "complete" });
@@ -74,7 +86,7 @@ test("arrows scroll, move with Shift and shift the images with Control", () => {
   assert.deepEqual(commandFor(press("ArrowLeft"), situation), { do: "question", step: -1 });
 });
 
-test("Enter and Space press a focused button, Space ticks a focused box; option lists have arrows with single keys off", () => {
+test("a focused button is pressed, a focused box ticked; options have their arrows with single keys off", () => {
   assert.ok(isNative(press("Enter"), "button", true));
   assert.ok(isNative(press(" "), "checkbox", true));
   assert.ok(!isNative(press("Enter"), "checkbox", true));

@@ -54,7 +54,7 @@ test("answers are sent in order, and nothing is kept once all are saved", async 
   assert.deepEqual(storage.kept, {});
 });
 
-test("while the server is away the same answer with the same key is sent again, with growing pauses, before the next", async () => {
+test("while the server is away the same answer with the same key is sent again, with growing pauses", async () => {
   const { outbox, seen } = box(["away", "away", "away"]);
   addEntry(outbox, entry("a"));
   addEntry(outbox, entry("b"));
@@ -74,7 +74,10 @@ test("what waits survives the page: the next one sends it", async () => {
   addEntry(stuck, entry("a"));
   addEntry(stuck, entry("b", "t"));
   const { outbox, seen } = box([], storage);
-  assert.deepEqual(waitingIn(outbox, "t").map(({ key }) => key), ["b"]);
+  assert.deepEqual(
+    waitingIn(outbox, "t").map(({ key }) => key),
+    ["b"],
+  );
   void sendAll(outbox);
   await drained(outbox);
   assert.deepEqual(seen.saved, ["a", "b"]);
@@ -94,7 +97,10 @@ test("where the session ended, every answer is kept for after the next sign-in",
   addEntry(outbox, entry("b"));
   await settled();
   assert.equal(seen.signedOut, 1);
-  assert.deepEqual(JSON.parse(storage.kept.pending).map(({ key }) => key), ["a", "b"]);
+  assert.deepEqual(
+    JSON.parse(storage.kept.pending).map(({ key }) => key),
+    ["a", "b"],
+  );
 });
 
 test("unreadable storage is an empty outbox, not a broken page", () => {

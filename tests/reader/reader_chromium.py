@@ -29,7 +29,7 @@ FLAGS = [
 ]  # fmt: skip
 """Software WebGL, and no connection that the page did not ask for."""
 
-SMALL = {"width": 960, "height": 600}
+SMALL = {"width": 840, "height": 560}
 """A window that software WebGL draws quickly."""
 
 
@@ -95,7 +95,7 @@ def pathosynth(*arguments: str) -> str:
 
 
 @contextmanager
-def served(study: Path, folder: Path) -> Iterator[Server]:
+def serving(study: Path, folder: Path) -> Iterator[Server]:
     """A study file, made and served on a free port."""
     pathosynth("reader", "init", str(study), "-o", str(folder))
     with socket.socket() as probe:
