@@ -100,22 +100,24 @@ def _everything(
 
 
 def _write_bids(out: Path, opened: Opened, ratings: Sequence[Rating]) -> None:
-    """A BIDS data set of a phenotype alone: one row per showing of an image to a reader, one column per question."""
-    labels = _labels({rating.truth.subject for rating in ratings})
+    """A BIDS data set of phenotypes alone: a table per reader, in it a row per image, which BIDS calls participant.
+
+    An answer at the hidden second showing stands in a column of its own.
+    """
+    labels = _labels({rating.truth.case for rating in ratings})
     questions = opened.protocol.questions
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    repeated = [f"{question.id}{_REPEAT}" for question in questions]
+    columns = ["participant_id", *_IMAGE, *(question.id for question in questions), *repeated]
+    tables: dict[str, dict[str, dict[str, Any]]] = {}
     for rating in ratings:
         facts = _facts(rating)
-        row = rows.setdefault((rating.reader, rating.position), {name: facts[name] for name in _SHOWING})
-        row["participant_id"] = labels[rating.truth.subject]
-        row[rating.question] = facts["value"]
-    columns = ["participant_id", *_SHOWING, *(question.id for question in questions)]
-    lines = ["\t".join(columns)]
-    lines += ["\t".join(_cell(row.get(name)) for name in columns) for row in rows.values()]
-    write_text(out / "phenotype" / "reader_study.tsv", "\n".join(lines) + "\n")
-    write_text(out / "phenotype" / "reader_study.json", json_text(_dictionary(questions)))
-    people = sorted(labels.values())
-    write_text(out / "participants.tsv", "".join(f"{name}\n" for name in ("participant_id", *people)))
+        row = tables.setdefault(rating.reader, {}).setdefault(rating.truth.case, {})
+        row |= {"participant_id": labels[rating.truth.case]} | {name: facts[name] for name in _IMAGE}
+        row[f"{rating.question}{_REPEAT if rating.repeat else ''}"] = facts["value"]
+    for reader, rows in tables.items():
+        lines = ["\t".join(_cell(row.get(name)) for name in columns) for _, row in sorted(rows.items())]
+        write_text(out / "phenotype" / f"reader_{reader}.tsv", "\n".join(["\t".join(columns), *lines]) + "\n")
+        write_text(out / "phenotype" / f"reader_{reader}.json", json_text(_dictionary(questions)))
     description = {
         "Name": opened.protocol.title, "BIDSVersion": "1.10.0", "DatasetType": "raw",
         "GeneratedBy": [{"Name": "pathosynth", "Version": __version__}],
@@ -124,35 +126,40 @@ def _write_bids(out: Path, opened: Opened, ratings: Sequence[Rating]) -> None:
     write_text(out / "README.md", f"# {opened.protocol.title}\n\nRatings of a reader study made with pathosynth.\n")
 
 
-_SHOWING = {
-    "reader": "Who rated.",
+_REPEAT = "_repeat"
+"""Ends the column of answers at a second showing."""
+
+_IMAGE = {
     "case": "Image that was rated.",
+    "subject": "Person it stems from.",
     "arm": "Kind of image.",
     "image_origin": "real or synthetic.",
-    "repeat": "0 at the first showing to this reader, 1 at a hidden second one.",
-    "position": "Place in the reader's order, from 0.",
-    "block": "Sitting.",
 }
 
 
 def _dictionary(questions: Sequence[Question]) -> dict[str, Any]:
     """What the columns mean."""
     told: dict[str, Any] = {"MeasurementToolMetadata": {"Description": "pathosynth reader study, blinded"}}
-    told |= {name: {"Description": text} for name, text in _SHOWING.items()}
+    told |= {name: {"Description": text} for name, text in _IMAGE.items()}
     for question in questions:
-        told[question.id] = {"Description": question.prompt}
-        if question.options:
-            told[question.id]["Levels"] = {option.value: option.label for option in question.options}
+        meaning: dict[str, Any] = {"Description": question.prompt}
+        levels = {option.value: option.label for option in question.options}
+        if question.kind == "ticks":
+            meaning["Description"] += f". Any of {', '.join(levels)}, joined by semicolons."
+        elif levels:
+            meaning["Levels"] = levels
+        told[question.id] = meaning
+        told[f"{question.id}{_REPEAT}"] = meaning | {"Description": f"{meaning['Description']} (second showing)"}
     return told
 
 
-def _labels(subjects: set[str]) -> dict[str, str]:
-    """Participant of every subject: letters and digits only, as BIDS wants; a hash where two would be one."""
-    plain = {subject: re.sub(r"[^A-Za-z0-9]", "", subject.removeprefix("sub-")) for subject in sorted(subjects)}
+def _labels(cases: set[str]) -> dict[str, str]:
+    """Participant of every case: letters and digits only, as BIDS wants; with a hash where two would be one."""
+    plain = {case: re.sub(r"[^A-Za-z0-9]", "", case.removeprefix("sub-")) for case in sorted(cases)}
     counts = Counter(plain.values())
     return {
-        subject: "sub-" + (label if label and counts[label] == 1 else label + _short_hash(subject))
-        for subject, label in plain.items()
+        case: "sub-" + (label if label and counts[label] == 1 else label + _short_hash(case))
+        for case, label in plain.items()
     }
 
 

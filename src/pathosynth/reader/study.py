@@ -13,7 +13,7 @@ WASHOUT_DAYS = 28.0
 MAX_TEXT = 4000
 """Characters of a comment."""
 
-RESERVED = ("participant_id", "reader", "case", "arm", "image_origin", "repeat", "position", "block")
+RESERVED = ("participant_id", "case", "subject", "arm", "image_origin")
 """Columns of the results beside the questions."""
 
 Word = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
