@@ -136,7 +136,7 @@ export async function complete(session) {
     return;
   }
   session.busy = true;
-  showNotice("");
+  showNotice(session.failures ? "The case will be completed once its answers are saved." : "");
   const body = { key: crypto.randomUUID(), elapsed_ms: reading.clock.elapsedMs() };
   await drained(session.outbox);
   try {

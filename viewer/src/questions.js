@@ -143,6 +143,7 @@ function fill(node, value) {
  */
 function mark(node, question, answered, waits) {
   node.classList.toggle("answered", answered);
+  node.classList.toggle("waits", waits);
   const unanswered = question.required ? "" : "optional";
   const state = waits ? "not saved yet" : answered ? "saved" : unanswered;
   const label = node.querySelector(".state");
