@@ -46,9 +46,7 @@ async function main() {
     const { readers } = await persist(() => callJson("GET", "/api/admin/progress"), { onAway });
     byId("readers", HTMLTableSectionElement).replaceChildren(...readers.map(line));
     const finished = readers.filter((row) => row.total > 0 && row.done === row.total).length;
-    state.textContent = readers.length
-      ? `${finished} of ${readers.length} readers have finished.`
-      : "Nobody is invited yet.";
+    state.textContent = readers.length ? `${finished} of ${readers.length} finished.` : "Nobody has signed in yet.";
     await pause(POLL_MS);
   }
 }
