@@ -10,7 +10,7 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pairs import Pair
 from pathosynth.diffusion.objective import noised, to_x0
 from pathosynth.diffusion.randomness import generator
-from pathosynth.image_generators.model_grid import in_scheme, to_model_range
+from pathosynth.image_generators.model_grid import pair_for, to_model_range
 from pathosynth.image_generators.pixel_diffusion.condition import (
     analyse,
     block_positions,
@@ -41,7 +41,7 @@ def denoising_losses(model: Model, pair: Pair, scheme: LabelScheme, levels: Sequ
             f"{pair.case}: expected voxels of {model.spacing_mm:g} mm, as the model was trained at, found "
             f"{pair.spacing_mm}. Run `pathosynth prepare --spacing-mm {model.spacing_mm:g}`."
         )
-    own = in_scheme(pair, scheme, model.scheme)
+    own = pair_for(pair, scheme, model.scheme)
     config, device, schedule = model.config, model.device, build_schedule(model.config)
     box = crop_box(own.labels > 0, MARGIN_VOXELS, model.network.multiple)
     labels = crop(own.labels, box, 0)
