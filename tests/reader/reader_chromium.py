@@ -214,6 +214,14 @@ def place(page: Any) -> dict[str, Any]:
     }
 
 
+def slices(page: Any) -> dict[str, tuple[int, int]]:
+    """Slice and number of slices of every plane."""
+    texts = {
+        plane: page.inner_text(f'.plane[data-plane="{plane}"] .slice') for plane in ("axial", "coronal", "sagittal")
+    }
+    return {plane: (int(text.split("/")[0]), int(text.split("/")[1])) for plane, text in texts.items()}
+
+
 def serious_findings(page: Any) -> list[str]:
     """What axe-core finds that is serious or critical; run through the debugger, so that the page's policy stays."""
     if not AXE.is_file():

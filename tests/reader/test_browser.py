@@ -22,6 +22,7 @@ from reader_chromium import (
     serving,
     sign_in,
     skip_without_browser,
+    slices,
     wait_for_case,
     wait_until_saved,
 )
@@ -243,26 +244,18 @@ def test_cross_hair_links_the_planes(playwright: Any, tmp_path: Path) -> None:
     with serving(study, tmp_path / "study") as server, reader_page(playwright, tmp_path / "profile", Watched()) as page:
         sign_in(page, server.invite("R1"))
         begin(page)
-        before = _slices(page)
+        before = slices(page)
         frame = page.locator('.plane[data-plane="axial"]').bounding_box()
         middle = (frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
         step = 0.125 * frame["width"]  # half of it is half the volume: the image fills the width of its tile
         page.mouse.click(middle[0] + step, middle[1] + step)
         page.wait_for_timeout(300)
-        after = _slices(page)
+        after = slices(page)
         assert after["axial"] == before["axial"]
         assert after["coronal"][0] < before["coronal"][0]  # down on an axial slice is towards the back
         assert after["sagittal"][0] < before["sagittal"][0]  # right on the screen is the patient's left
         number, of = after["sagittal"]
         assert number == pytest.approx(before["sagittal"][0] - of * 0.125, abs=1.5)
-
-
-def _slices(page: Any) -> dict[str, tuple[int, int]]:
-    """Slice and number of slices of every plane."""
-    texts = {
-        plane: page.inner_text(f'.plane[data-plane="{plane}"] .slice') for plane in ("axial", "coronal", "sagittal")
-    }
-    return {plane: (int(text.split("/")[0]), int(text.split("/")[1])) for plane, text in texts.items()}
 
 
 def test_everybody_can_use_it(playwright: Any, tmp_path: Path) -> None:
