@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 REFERENCE, README = ROOT / "docs" / "reference.md", ROOT / "README.md"
 BEGIN, END = "<!-- tree: written by docs/generate.py -->\n```\n", "```\n<!-- end of tree -->"
 NAME_WIDTH = 44
+NOT_SOURCE = ("__pycache__", "static")  # static: the reader study's pages, built by make viewer
 
 
 def tree() -> str:
@@ -43,7 +44,7 @@ def reference() -> str:
 def _branch(folder: Path, indent: str) -> list[str]:
     lines = []
     for path in sorted(folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name)):
-        if path.is_dir() and path.name != "__pycache__" and any(path.iterdir()):
+        if path.is_dir() and path.name not in NOT_SOURCE and any(path.iterdir()):
             lines += [_line(f"{indent}{path.name}/", _sentence(path / "__init__.py")), *_branch(path, indent + "  ")]
         elif path.suffix == ".py" and path.name != "__init__.py":
             lines.append(_line(f"{indent}{path.name}", _sentence(path)))

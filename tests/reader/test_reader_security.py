@@ -40,11 +40,11 @@ MATRIX = {
     ("GET", "/api/volumes/{volume}"): (401, 200, 404, 403),
     ("GET", "/api/admin/progress"): (401, 403, 403, 200),
     ("GET", "/"): (303, 303, 303, 303),
-    ("GET", "/login"): (503, 503, 503, 503),
-    ("GET", "/read"): (303, 503, 503, 303),
-    ("GET", "/admin"): (303, 303, 303, 503),
+    ("GET", "/login"): (200, 200, 200, 200),
+    ("GET", "/read"): (303, 200, 200, 303),
+    ("GET", "/admin"): (303, 303, 303, 200),
 }
-"""Status for: nobody, the reader whose slot it is, another reader, an admin. 503: the pages are not built here."""
+"""Status for: nobody, the reader whose slot it is, another reader, an admin."""
 
 SCRIPTS = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}${7*7}",
            "'; DROP TABLE log; --", "=HYPERLINK(\"http://x\")", "\u202egnp.exe", "‮", "Ω≈ç√∫", "👩‍⚕️", "%00", "\\u0000",
@@ -65,8 +65,11 @@ def call(browser: Browser, method: str, path: str, slot: Any, **extra: Any) -> i
     return browser.http.request(method, filled, **body, **extra).status_code
 
 
-def test_every_role_at_every_route(served: Served) -> None:
+def test_every_role_at_every_route(toy: Path, serve: Callable[..., Served], tmp_path: Path) -> None:
     """The matrix names every route there is, and each answers each role as it says."""
+    for name in ("login.html", "read.html", "admin.html"):  # whether or not the pages are built here
+        (tmp_path / name).write_text("<!DOCTYPE html>")
+    served = serve(toy, static=tmp_path)
     assert all_routes(Site(served.opened, served.store)) == set(MATRIX)
     slot = served.opened.plan.readers[0][0].slots[0]
     found = {}
