@@ -83,12 +83,15 @@ class GenerateImages(Common):
     """Images of each label map."""
     contrast: str = ""
     """What a generator without weights makes or carries; empty for T2w."""
+    best_of: Count = 1
+    """Seeds that are rendered for each image; the one that the checks score best is kept."""
 
     def words(self) -> Iterator[str]:
         """Options of `pathosynth generate-images` but the model."""
         yield from settings_words(self.settings)
         yield from _option("--per-case", self.per_case if self.per_case > 1 else None)
         yield from _option("--contrast", self.contrast)
+        yield from _option("--best-of", self.best_of if self.best_of > 1 else None)
 
 
 class Prepare(Common):
