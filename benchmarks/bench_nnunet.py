@@ -23,7 +23,7 @@ PLANS_COMPARED = {
     "patch 64": {"patch_voxels": 64},
     "one decoder convolution": {"decoder_convolutions": 1},
     "width 32": {"features": [32, 64, 128, 256]},
-    "float32": {"bf16": False},
+    "float32": {"precision": "fp32"},
 }
 
 

@@ -1,5 +1,7 @@
 import copy
+import importlib.util
 import io
+import types
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,10 @@ import pytest
 
 from pathosynth.data.labels import load_scheme
 from pathosynth.runs.errors import ConfigError, ModelError
+from pathosynth.segmenters import nnunet
 from pathosynth.segmenters.job import Machine
 from pathosynth.segmenters.nnunet import config_from_plan, plans
-from pathosynth.segmenters.nnunet.edit import SETTINGS, edited, mirror_axes, write_plans
+from pathosynth.segmenters.nnunet.edit import SETTINGS, edited, mirror_axes, trainer_settings, write_plans
 from pathosynth.segmenters.nnunet.places import Places
 from pathosynth.segmenters.nnunet.process import cores, environment, epochs
 
@@ -31,6 +34,7 @@ MADE = {
 }  # fmt: skip
 """What nnU-Net 2.8 writes, without what we leave alone."""
 
+TRAINER = Path(nnunet.__file__).parent / "program" / "trainer" / "pathosynth_trainer.py"
 FETAL, SIDED = load_scheme("kcl8"), load_scheme("aseg")
 
 LOG = """
@@ -141,3 +145,29 @@ def test_no_more_cores_than_there_are() -> None:
     everything = cores(config_from_plan("small", {}))
     assert cores(config_from_plan("small", {"threads": 10_000})) == everything >= 1
     assert cores(config_from_plan("small", {"threads": 1})) == 1
+
+
+@pytest.mark.parametrize(
+    ("precision", "has_it", "expected"),
+    [("auto", True, "bfloat16"), ("auto", False, "float32"), ("bf16", False, "bfloat16"), ("fp32", True, "float32")],
+)
+def test_by_itself_the_trainer_computes_in_bf16_only_where_the_processor_does(
+    monkeypatch: pytest.MonkeyPatch, precision: str, has_it: bool, expected: str
+) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("nnunetv2")
+    found = importlib.util.spec_from_file_location("the_trainer", TRAINER)
+    assert found is not None
+    assert found.loader is not None
+    trainer = importlib.util.module_from_spec(found)
+    found.loader.exec_module(trainer)
+    layer, seen = torch.nn.Linear(2, 2), []
+    layer.register_forward_hook(lambda layer, given, result: seen.append(str(result.dtype)))
+    network = torch.nn.Sequential(layer)
+    monkeypatch.setattr(trainer.nnUNetTrainer, "build_network_architecture", staticmethod(lambda *given: network))
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_it)
+    made = types.SimpleNamespace(
+        plans={"pathosynth": trainer_settings(config_from_plan("small", {"precision": precision}), [], 0)}
+    )
+    result = trainer.PathosynthTrainer.build_network_architecture(made, None, 1, 2)(torch.ones(1, 2))
+    assert (seen, result.dtype) == ([f"torch.{expected}"], torch.float32)

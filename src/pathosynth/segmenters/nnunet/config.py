@@ -52,8 +52,9 @@ class Config(BaseConfig):
     """Dice loss over all patches of a step together, so that a structure that is missing in one does not count."""
     learning_rate: float = pydantic.Field(default=0.01, gt=0)
     """Of the first epoch; falls to 0 as (1 - epoch / epochs)^0.9."""
-    bf16: bool = False
-    """Compute in bfloat16 on a CPU, in training and prediction; GPUs use nnU-Net's own mixed precision."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """On a CPU, in training and prediction: `auto` is bf16 where the processor computes in it, which is slower than fp32
+    by far where it does not. GPUs use nnU-Net's own mixed precision."""
     mirroring: Literal["all", "left_right", "none"] = "all"
     """Axes images are flipped along in training; none wherever the labels tell left from right."""
     augmentation: Literal["nnunet", "none"] = "nnunet"

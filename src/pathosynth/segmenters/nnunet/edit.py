@@ -83,7 +83,7 @@ def trainer_settings(config: Config, axes: list[int], seed: int) -> dict[str, An
         "learning_rate": config.learning_rate,
         "foreground": config.foreground,
         "augmentation": config.augmentation,
-        "bf16_on_cpu": config.bf16,
+        "precision_on_cpu": config.precision,
         "mirror_axes": axes,
         "seed": seed,
     }

@@ -52,7 +52,7 @@ class PathosynthTrainer(nnUNetTrainer):  # type: ignore[misc]
         network: torch.nn.Module = nnUNetTrainer.build_network_architecture(
             plans_manager, configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision
         )
-        if plans_manager.plans["pathosynth"]["bf16_on_cpu"]:
+        if _in_bf16(plans_manager.plans["pathosynth"]["precision_on_cpu"]):
             network.forward = types.MethodType(_forward(type(network).forward), network)  # type: ignore[method-assign]
         return network
 
@@ -109,6 +109,11 @@ def _seed(seed: int, epoch: int) -> None:
     random.seed(value)
     np.random.seed(value)  # noqa: NPY002, what nnU-Net draws from
     torch.manual_seed(value)
+
+
+def _in_bf16(precision: str) -> bool:
+    """Whether to compute in bfloat16 on a CPU: asked for, or `auto` on a processor that has it."""
+    return precision == "bf16" or (precision == "auto" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
 def _forward(plain: Any) -> Any:
