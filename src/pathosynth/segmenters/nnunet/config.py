@@ -53,8 +53,8 @@ class Config(BaseConfig):
     learning_rate: float = pydantic.Field(default=0.01, gt=0)
     """Of the first epoch; falls to 0 as (1 - epoch / epochs)^0.9."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """On a CPU, in training and prediction: `auto` is bf16 where the processor computes in it, which is slower than fp32
-    by far where it does not. GPUs use nnU-Net's own mixed precision."""
+    """On a CPU, in training and prediction: `auto` is bf16 where the processor computes in it and fp32 elsewhere, where
+    bf16 is slower by far. GPUs use nnU-Net's own mixed precision."""
     mirroring: Literal["all", "left_right", "none"] = "all"
     """Axes images are flipped along in training; none wherever the labels tell left from right."""
     augmentation: Literal["nnunet", "none"] = "nnunet"
