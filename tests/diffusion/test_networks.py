@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pathosynth.diffusion.networks.blocks import ChannelNorm, depth_to_space, parameter_count, space_to_depth
+from pathosynth.diffusion.networks.blocks import ChannelNorm, Conv3d, depth_to_space, parameter_count, space_to_depth
 from pathosynth.diffusion.networks.concat_unet import ConcatUNet
 from pathosynth.diffusion.networks.label_unet import LabelUNet
 
@@ -85,3 +85,26 @@ def test_the_paper_network_sees_labels_as_minus_and_plus_one() -> None:
     network = ConcatUNet(fine_channels=2, width=32, multipliers=(1,), blocks=1)
     one_hot = torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1, 1)
     assert network.encode_condition(one_hot, torch.empty(0)).flatten().tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("geometry", "size"),
+    [({"kernel_size": 3, "padding": 1}, 6), ({"kernel_size": 2, "stride": 2}, 6), ({"kernel_size": 1}, 5)],
+)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_convolution_of_one_small_grid_is_torchs_forwards_and_backwards(
+    geometry: dict[str, int], size: int, batch: int
+) -> None:
+    ours, theirs = Conv3d(5, 7, **geometry), torch.nn.Conv3d(5, 7, **geometry)
+    theirs.load_state_dict(ours.state_dict())
+    given = torch.randn(batch, 5, size, size, size)
+    results = []
+    for convolution in (ours, theirs):
+        x = given.clone().requires_grad_()
+        out = convolution(x)
+        out.square().sum().backward()
+        results.append((out, x.grad, convolution.weight.grad, convolution.bias.grad))
+    for mine, expected in zip(*results, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ours(given).dtype == theirs(given).dtype == torch.bfloat16

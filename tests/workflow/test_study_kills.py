@@ -94,11 +94,12 @@ def test_a_request_to_stop_ends_a_study_that_runs_in_the_background(whole: tuple
     assert not any(name.startswith("rendered") for name in states), "jobs were begun after the request"
 
 
-def test_number_of_parts_does_not_change_the_results(
+def test_no_more_jobs_at_once_than_cores_and_their_number_does_not_change_the_results(
     whole: tuple[Path, Path, float], small_brain: Heads, tmp_path: Path
 ) -> None:
     study = toy_study.write_toy(tmp_path / "files", small_brain, parts=5)
-    toy_study.run(study, tmp_path / "out")
+    toy_study.run(study, tmp_path / "out", "--cores", "1")
+    assert toy_study.most_at_once(tmp_path / "out") == 1
 
     def volumes(out: Path) -> dict[str, str]:
         return {Path(name).name: digest for name, digest in toy_study.results(out).items() if name.endswith(".nii.gz")}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from pathosynth.data.nifti import write_image, write_labels
@@ -129,6 +130,14 @@ def finished(out: Path) -> dict[str, str]:
     """State files of jobs that are done, as they are on disk."""
     states = {path.name: path.read_text() for path in sorted((out / "jobs").glob("*.json"))}
     return {name: text for name, text in states.items() if json.loads(text)["state"] == "done"}
+
+
+def most_at_once(out: Path) -> int:
+    """Largest number of jobs that ran at one time; times are whole seconds, so ends that touch do not count."""
+    states = [json.loads(text) for text in finished(out).values()]
+    begins = [datetime.fromisoformat(state["started"]).timestamp() + 1 for state in states]
+    ends = [begin + state["seconds"] - 1 for begin, state in zip(begins, states, strict=True)]
+    return max(sum(begin <= at < end for begin, end in zip(begins, ends, strict=True)) for at in begins)
 
 
 def written(out: Path) -> dict[str, int]:

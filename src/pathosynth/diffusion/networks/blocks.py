@@ -1,10 +1,13 @@
 """What our networks are built of: blocks whose result at a voxel does not depend on the field of view."""
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from torch import Tensor, nn
+
+_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:
@@ -43,16 +46,32 @@ class ChannelNorm(nn.Module):
         return F.rms_norm(last, (x.shape[1],), self.gain.to(x.dtype)).permute(0, 4, 1, 2, 3)
 
 
+class Conv3d(nn.Conv3d):
+    """torch's own, by oneDNN for one small float32 grid on a CPU too.
+
+    For a batch of one that is small, torch takes a path of its own that is 1.3 to 7 times as slow (96 channels of
+    12 x 14 x 12: 30 against 10 ms).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, I, J, K) -> (B, outputs, I, J, K)."""
+        alone = len(input) == 1 and input.device.type == "cpu" and input.dtype == torch.float32
+        if not alone or self.kernel_size == (1, 1, 1) or torch.is_autocast_enabled("cpu") or not _ONEDNN:
+            return super().forward(input)
+        padding = cast(tuple[int, ...], self.padding)
+        return torch.mkldnn_convolution(input, self.weight, self.bias, padding, self.stride, self.dilation, self.groups)
+
+
 class ResidualBlock(nn.Module):
     """Norm-SiLU-conv twice around a skip; time scales and shifts the second normalisation."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = ChannelNorm(inputs), ChannelNorm(outputs)
-        self.conv1 = nn.Conv3d(inputs, outputs, 3, padding=1)
-        self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
+        self.conv1 = Conv3d(inputs, outputs, 3, padding=1)
+        self.conv2 = Conv3d(outputs, outputs, 3, padding=1)
         self.modulation = nn.Linear(embedding, 2 * outputs)
-        self.skip = nn.Conv3d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.skip = Conv3d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -69,8 +88,8 @@ class ConvBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
-        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.conv1 = Conv3d(channels, channels, 3, padding=1)
+        self.conv2 = Conv3d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from monai.networks.nets.autoencoderkl import AutoencoderKL
 from torch import Tensor, nn
 
-from pathosynth.diffusion.networks.blocks import ChannelNorm, ConvBlock, depth_to_space, space_to_depth
+from pathosynth.diffusion.networks.blocks import ChannelNorm, Conv3d, ConvBlock, depth_to_space, space_to_depth
 
 Coding = Literal["embedding", "one_hot", "binary"]
 _LOG_VARIANCE = (-30.0, 20.0)
@@ -68,18 +68,18 @@ class SmallLabelAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.coding = LabelCoding(classes, coding, coding_width)
-        self.stem = nn.Conv3d(8 * self.coding.channels, width, 3, padding=1)
+        self.stem = Conv3d(8 * self.coding.channels, width, 3, padding=1)
         self.encode_half = ConvBlock(width)
-        self.shrink = nn.Conv3d(width, 2 * width, 2, stride=2)
+        self.shrink = Conv3d(width, 2 * width, 2, stride=2)
         self.encode_quarter = nn.Sequential(ConvBlock(2 * width), ConvBlock(2 * width), ChannelNorm(2 * width))
-        self.posterior = nn.Conv3d(2 * width, 2 * latent_channels, 3, padding=1)
-        self.unfold = nn.Conv3d(latent_channels, 2 * width, 3, padding=1)
+        self.posterior = Conv3d(2 * width, 2 * latent_channels, 3, padding=1)
+        self.unfold = Conv3d(latent_channels, 2 * width, 3, padding=1)
         self.decode_quarter = nn.Sequential(ConvBlock(2 * width), ConvBlock(2 * width))
         self.grow = nn.ConvTranspose3d(2 * width, width, 2, stride=2)
         self.decode_half = nn.Sequential(ConvBlock(width), ConvBlock(width), ChannelNorm(width))
-        self.to_full = nn.Conv3d(width, 8 * head_width, 3, padding=1)
-        self.head = nn.Conv3d(head_width, head_width, 3, padding=1)
-        self.logits = nn.Conv3d(head_width, classes, 1)
+        self.to_full = Conv3d(width, 8 * head_width, 3, padding=1)
+        self.head = Conv3d(head_width, head_width, 3, padding=1)
+        self.logits = Conv3d(head_width, classes, 1)
 
     def encode(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """(B, I, J, K) class numbers -> mean and deviation of the posterior, (B, C, I/4, J/4, K/4) each."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pathosynth.diffusion.networks.blocks import (
     ChannelNorm,
+    Conv3d,
     ResidualBlock,
     depth_to_space,
     space_to_depth,
@@ -61,10 +62,10 @@ class LabelUNet(nn.Module):
         widths = [width * m for m in multipliers]
         cells = factor**3
         self.time = nn.Sequential(nn.Linear(64, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
-        self.stem_image = nn.Conv3d(cells, width, 3, padding=1)
-        self.stem_condition = nn.Conv3d(cells * fine_channels + coarse_channels, width, 3, padding=1, bias=False)
+        self.stem_image = Conv3d(cells, width, 3, padding=1)
+        self.stem_condition = Conv3d(cells * fine_channels + coarse_channels, width, 3, padding=1, bias=False)
         self.down = nn.ModuleList(nn.ModuleList(ResidualBlock(w, w, embedding) for _ in range(blocks)) for w in widths)
-        self.shrink = nn.ModuleList(nn.Conv3d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.shrink = nn.ModuleList(Conv3d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.grow = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
             nn.ModuleList(ResidualBlock(2 * w if n == 0 else w, w, embedding) for n in range(blocks))
@@ -72,11 +73,11 @@ class LabelUNet(nn.Module):
         )
         self.out_norm = ChannelNorm(width)
         features = 8
-        self.out = nn.Conv3d(width, features * cells, 3, padding=1)
+        self.out = Conv3d(width, features * cells, 3, padding=1)
         seen = features + 1 + head_channels
-        self.head_linear = nn.Conv3d(seen, 1, 1)
-        self.head1 = nn.Conv3d(seen, head_width, 3, padding=1)
-        self.head2 = nn.Conv3d(head_width, 1, 3, padding=1)
+        self.head_linear = Conv3d(seen, 1, 1)
+        self.head1 = Conv3d(seen, head_width, 3, padding=1)
+        self.head2 = Conv3d(head_width, 1, 3, padding=1)
 
     def encode_condition(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         """(B, fine, I, J, K) and (B, coarse, I/f, J/f, K/f) -> the (labels, features) that `forward` needs."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pathosynth.diffusion.networks.blocks import (
     ChannelNorm,
+    Conv3d,
     ResidualBlock,
     depth_to_space,
     space_to_depth,
@@ -79,9 +80,9 @@ class LatentUNet(nn.Module):
         self.multiple = factor * 2 ** (len(multipliers) - 1)
         widths, cells = [width * m for m in multipliers], factor**3
         self.time = nn.Sequential(nn.Linear(64, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
-        self.stem = nn.Conv3d(cells * channels + 3 + 6 * octaves, width, 3, padding=1)
+        self.stem = Conv3d(cells * channels + 3 + 6 * octaves, width, 3, padding=1)
         self.down = nn.ModuleList(nn.ModuleList(ResidualBlock(w, w, embedding) for _ in range(blocks)) for w in widths)
-        self.shrink = nn.ModuleList(nn.Conv3d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.shrink = nn.ModuleList(Conv3d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.attention = Attention(widths[-1])
         self.grow = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
@@ -89,10 +90,10 @@ class LatentUNet(nn.Module):
             for w in widths[:-1]
         )
         self.out_norm = ChannelNorm(width)
-        self.out = nn.Conv3d(width, head_width * cells, 3, padding=1)
-        self.head1 = nn.Conv3d(head_width + channels, head_width, 3, padding=1)
-        self.head2 = nn.Conv3d(head_width, channels, 3, padding=1)
-        self.head_linear = nn.Conv3d(head_width + channels, channels, 1)
+        self.out = Conv3d(width, head_width * cells, 3, padding=1)
+        self.head1 = Conv3d(head_width + channels, head_width, 3, padding=1)
+        self.head2 = Conv3d(head_width, channels, 3, padding=1)
+        self.head_linear = Conv3d(head_width + channels, channels, 1)
 
     def forward(self, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """(B, channels, I, J, K), times (B,), (B, embedding) -> (B, channels, I, J, K).

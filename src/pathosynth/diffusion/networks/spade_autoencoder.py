@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from torch import Tensor, nn
 
-from pathosynth.diffusion.networks.blocks import ChannelNorm, depth_to_space, space_to_depth
+from pathosynth.diffusion.networks.blocks import ChannelNorm, Conv3d, depth_to_space, space_to_depth
 from pathosynth.diffusion.networks.spade import LabelMaps, recomputed
 from pathosynth.diffusion.networks.spade_blocks import LabelModulation, SpadeResidualBlock
 
@@ -68,27 +68,27 @@ class SpadeAutoencoder(nn.Module):
             labels = LabelModulation(label_channels, channels, hidden) if spade else None
             return SpadeResidualBlock(channels, channels, modulation=labels)
 
-        self.stem = nn.Conv3d(8, half, 3, padding=1)
+        self.stem = Conv3d(8, half, 3, padding=1)
         self.encode_half = nn.Sequential(*(SpadeResidualBlock(half, half) for _ in range(blocks)))
-        self.shrink = nn.Conv3d(half, quarter, 2, stride=2)
+        self.shrink = Conv3d(half, quarter, 2, stride=2)
         self.encode_quarter = nn.Sequential(*(SpadeResidualBlock(quarter, quarter) for _ in range(blocks)))
         self.coded_norm = ChannelNorm(quarter)
-        self.coded = nn.Conv3d(quarter, 2 * latent_channels, 3, padding=1)
-        self.coded_linear = nn.Conv3d(quarter, 2 * latent_channels, 1, bias=False)
+        self.coded = Conv3d(quarter, 2 * latent_channels, 3, padding=1)
+        self.coded_linear = Conv3d(quarter, 2 * latent_channels, 1, bias=False)
         for layer in (self.coded, self.coded_linear):
             nn.init.zeros_(layer.weight[latent_channels:])
         nn.init.constant_(list(self.coded.parameters())[1][latent_channels:], FIRST_LOG_VARIANCE)
-        self.latent_stem = nn.Conv3d(latent_channels, quarter, 3, padding=1)
+        self.latent_stem = Conv3d(latent_channels, quarter, 3, padding=1)
         self.decode_quarter = nn.ModuleList(decoder_block(quarter) for _ in range(blocks))
         self.grow = nn.ConvTranspose3d(quarter, half, 2, stride=2)
         self.decode_half = nn.ModuleList(decoder_block(half) for _ in range(blocks))
         self.out_norm = ChannelNorm(half)
-        self.out = nn.Conv3d(half, 8 * features, 3, padding=1)
-        self.out_linear = nn.Conv3d(half, 8 * features, 1, bias=False)
+        self.out = Conv3d(half, 8 * features, 3, padding=1)
+        self.out_linear = Conv3d(half, 8 * features, 1, bias=False)
         seen = features + (label_channels if spade else 0)
-        self.head_linear = nn.Conv3d(seen, 1, 1)
-        self.head1 = nn.Conv3d(seen, head_width, 3, padding=1)
-        self.head2 = nn.Conv3d(head_width, 1, 3, padding=1)
+        self.head_linear = Conv3d(seen, 1, 1)
+        self.head1 = Conv3d(seen, head_width, 3, padding=1)
+        self.head2 = Conv3d(head_width, 1, 3, padding=1)
 
     def receptive_voxels(self) -> int:
         """How far, in voxels of the image, a latent or label reaches into the decoded image, at most."""

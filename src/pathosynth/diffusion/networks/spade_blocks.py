@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from torch import Tensor, nn
 
-from pathosynth.diffusion.networks.blocks import ChannelNorm
+from pathosynth.diffusion.networks.blocks import ChannelNorm, Conv3d
 from pathosynth.diffusion.networks.spade import LabelMaps
 
 
@@ -26,8 +26,8 @@ class LabelModulation(nn.Module):
     def __init__(self, labels: int, channels: int, hidden: int, cells: int = 1) -> None:
         super().__init__()
         self.cells = cells
-        self.shared = nn.Conv3d(labels * cells**3, hidden, 3, padding=1)
-        self.out = nn.Conv3d(hidden, 2 * channels, 3, padding=1)
+        self.shared = Conv3d(labels * cells**3, hidden, 3, padding=1)
+        self.out = Conv3d(hidden, 2 * channels, 3, padding=1)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
 
@@ -52,11 +52,11 @@ class SpadeResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norm1, self.norm2 = ChannelNorm(inputs), ChannelNorm(outputs)
-        self.conv1 = nn.Conv3d(inputs, outputs, 3, padding=1)
-        self.conv2 = nn.Conv3d(outputs, outputs, 3, padding=1)
+        self.conv1 = Conv3d(inputs, outputs, 3, padding=1)
+        self.conv2 = Conv3d(outputs, outputs, 3, padding=1)
         self.time = nn.Linear(embedding, 2 * outputs) if embedding else None
         self.labels = modulation
-        self.skip = nn.Conv3d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.skip = Conv3d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor, maps: LabelMaps | None = None, embedding: Tensor | None = None) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 the name every torch user expects
 from torch import Tensor, nn
 
-from pathosynth.diffusion.networks.blocks import ChannelNorm, depth_to_space, space_to_depth, time_features
+from pathosynth.diffusion.networks.blocks import ChannelNorm, Conv3d, depth_to_space, space_to_depth, time_features
 from pathosynth.diffusion.networks.latent_unet import Attention
 from pathosynth.diffusion.networks.spade import LabelMaps, recomputed
 from pathosynth.diffusion.networks.spade_blocks import LabelModulation, SpadeResidualBlock
@@ -58,16 +58,16 @@ class SpadeUNet(nn.Module):
         widths, cells = [width * m for m in multipliers], self.FACTOR**3
         self.time = nn.Sequential(nn.Linear(64, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         self.contrast = nn.Embedding(contrasts + 1, embedding) if contrasts else None
-        self.stem = nn.Conv3d(cells * latent_channels, width, 3, padding=1)
+        self.stem = Conv3d(cells * latent_channels, width, 3, padding=1)
         self.label_stem = LabelModulation(label_channels, width, hidden, self.FACTOR)
-        self.place_stem = nn.Conv3d(4 + 6 * self.OCTAVES, width, 1, bias=False)
+        self.place_stem = Conv3d(4 + 6 * self.OCTAVES, width, 1, bias=False)
 
         def block(inputs: int, outputs: int) -> SpadeResidualBlock:
             labels = LabelModulation(label_channels, outputs, hidden, self.FACTOR)
             return SpadeResidualBlock(inputs, outputs, embedding=embedding, modulation=labels)
 
         self.down = nn.ModuleList(nn.ModuleList(block(w, w) for _ in range(blocks)) for w in widths)
-        self.shrink = nn.ModuleList(nn.Conv3d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.shrink = nn.ModuleList(Conv3d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.attention = Attention(widths[-1])
         self.grow = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
@@ -75,12 +75,12 @@ class SpadeUNet(nn.Module):
         )
         features = 2 * latent_channels
         self.out_norm = ChannelNorm(width)
-        self.out = nn.Conv3d(width, cells * features, 3, padding=1)
+        self.out = Conv3d(width, cells * features, 3, padding=1)
         seen = features + latent_channels
-        self.head_linear = nn.Conv3d(seen, latent_channels, 1)
-        self.head1 = nn.Conv3d(seen, head_width, 3, padding=1)
+        self.head_linear = Conv3d(seen, latent_channels, 1)
+        self.head1 = Conv3d(seen, head_width, 3, padding=1)
         self.head_labels = LabelModulation(label_channels, head_width, hidden // 2)
-        self.head2 = nn.Conv3d(head_width, latent_channels, 3, padding=1)
+        self.head2 = Conv3d(head_width, latent_channels, 3, padding=1)
 
     def forward(self, x_t: Tensor, t: Tensor, maps: LabelMaps, contrast: Tensor | None = None) -> Tensor:
         """(B, C, I, J, K) at time t (B,) -> (B, C, I, J, K).
