@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -16,7 +17,7 @@ from pathosynth.data.nifti import write_image, write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.segmenters.job import Machine
 from pathosynth.segmenters.nnunet import config_from_plan, prepare, train
-from pathosynth.segmenters.nnunet.places import Places
+from pathosynth.segmenters.nnunet.places import PROGRAM, Places
 from pathosynth.segmenters.record import read_segmenter
 from pathosynth.stages.segment_training import Tables
 
@@ -126,3 +127,26 @@ def test_augmentation_can_be_left_out(tmp_path: Path, training: Path) -> None:
             notice=lambda epoch, total, loss, seen=seen: seen.append(loss),
         )  # fmt: skip
     assert losses["none"][0] != losses["nnunet"][0], "augmentation changes what the first step sees"
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_bfloat16_only_where_the_processor_computes_in_it(can: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    place = PROGRAM / "trainer" / "pathosynth_trainer.py"
+    spec = importlib.util.spec_from_file_location("pathosynth_trainer", place)
+    assert spec is not None
+    assert spec.loader is not None
+    trainer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(trainer)
+    monkeypatch.setattr(trainer, "has_bf16", lambda: can)
+    monkeypatch.setattr(nnUNetTrainer, "build_network_architecture", lambda *_: torch.nn.Linear(3, 2))
+    plans = SimpleNamespace(plans={"pathosynth": {"bf16_on_cpu": True}})
+    network = trainer.PathosynthTrainer.build_network_architecture(plans, None, 1, 2)
+    x = torch.linspace(0.1, 1.7, 12).reshape(4, 3)
+    out = network(x)
+    rounded = torch.nn.functional.linear(x.bfloat16(), network.weight.bfloat16(), network.bias.bfloat16()).float()
+    expected = rounded if can else torch.nn.functional.linear(x, network.weight, network.bias)
+    torch.testing.assert_close(out, expected, rtol=0, atol=0)
+    assert out.dtype == torch.float32

@@ -53,7 +53,7 @@ class Config(BaseConfig):
     learning_rate: float = pydantic.Field(default=0.01, gt=0)
     """Of the first epoch; falls to 0 as (1 - epoch / epochs)^0.9."""
     bf16: bool = False
-    """Compute in bfloat16 on a CPU, in training and prediction; GPUs use nnU-Net's own mixed precision."""
+    """Compute in bfloat16 on a CPU that can, in training and prediction; GPUs use nnU-Net's own mixed precision."""
     mirroring: Literal["all", "left_right", "none"] = "all"
     """Axes images are flipped along in training; none wherever the labels tell left from right."""
     augmentation: Literal["nnunet", "none"] = "nnunet"
