@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run
 from scipy import ndimage
 
-from conftest import Run
 from pathosynth.data.grid import resample_labels
 from pathosynth.data.nifti import write_image, write_labels
 from pathosynth.data.phantom import brain_phantom

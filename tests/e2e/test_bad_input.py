@@ -7,8 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-
-from conftest import Run
+from command_line import Run
 
 COMMON = ("--scheme", "kcl8", "--model", "gaussian_mixture")
 QUICK = (*COMMON, "--pathology", "dilation", "--set", "iterations=3")

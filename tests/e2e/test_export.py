@@ -6,8 +6,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from command_line import Run, digests
 
-from conftest import Run, digests
 from pathosynth.data.nifti import write_image, write_labels
 from pathosynth.data.volume import Volume
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run, digests
 
-from conftest import Run, digests
 from pathosynth.data.labels import load_scheme
 from pathosynth.data.nifti import write_image, write_labels
 from pathosynth.data.phantom import brain_phantom

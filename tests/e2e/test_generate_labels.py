@@ -12,9 +12,9 @@ from types import ModuleType
 import nibabel as nib
 import numpy as np
 import pytest
+from command_line import Run, digests
 from typer.testing import Result
 
-from conftest import Run, digests
 from pathosynth.label_generators import LABEL_GENERATORS
 
 PLUGIN = Path(__file__).parents[1] / "stages" / "toy_labels.py"

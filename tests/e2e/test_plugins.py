@@ -11,8 +11,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from command_line import Run
 
-from conftest import Run
 from pathosynth.data.nifti import write_image, write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.formats import FORMATS

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run, digests
 from matplotlib.image import imread
 
-from conftest import Run, digests
 from pathosynth.data.cases import Case, write_cases
 from pathosynth.data.nifti import write_labels
 from pathosynth.data.phantom import brain_phantom

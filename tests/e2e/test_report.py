@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
+from command_line import Run
 
-from conftest import Run
 from pathosynth.cli import report as command
 from pathosynth.stages import report
 

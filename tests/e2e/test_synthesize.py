@@ -12,9 +12,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from command_line import Run, digests, turned
 from typer.testing import CliRunner
 
-from conftest import Run, digests, turned
 from pathosynth.checks import CHECKS
 from pathosynth.cli import app
 from pathosynth.data.labels import load_scheme
