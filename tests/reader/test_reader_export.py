@@ -132,3 +132,33 @@ def test_commands_from_the_study_file_to_the_tables(tmp_path: Path, capsys: pyte
         assert call("invite", folder, "--name", name)[0] == 0
     assert "more readers" in call("invite", folder, "--name", "R4")[1]
     assert call("invite", folder, "--name", "R2")[0] == 0
+
+
+def test_an_export_can_be_analysed_as_it_is(read_study: Served, tmp_path: Path) -> None:
+    """Every question is taken for what it is, and the counts are those of what was sent."""
+    from typer.testing import CliRunner
+
+    export(read_study.opened, open_truth(read_study.opened, None), "", tmp_path / "out")
+    told = tmp_path / "told.json"
+    words = [
+        "reader",
+        "analyse",
+        str(tmp_path / "out" / "ratings.csv"),
+        "--json",
+        str(told),
+        "-o",
+        str(tmp_path / "page"),
+    ]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    content = json.loads(told.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in the JSON"))
+    kinds = {name: one["kind"] for name, one in content["questions"].items()}
+    assert kinds == {
+        "quality": "graded", "diagnostic": "graded", "origin": "detection", "artefacts": "ticks", "comment": "text"
+    }  # fmt: skip
+    quality, origin = content["questions"]["quality"], content["questions"]["origin"]
+    assert (quality["ratings"], quality["cases"], quality["arms"]) == (5, 5, {"scanner": 2, "model": 3})
+    assert origin["detection"]["real"] == "scanner"
+    accuracy = origin["detection"]["readers"]["R1"]["accuracy"]
+    assert (accuracy["value"], accuracy["cases"]) == (pytest.approx(2 / 5), 5), "all five were called real, two are"
+    assert "scanner" in next((tmp_path / "page").glob("*.html")).read_text()

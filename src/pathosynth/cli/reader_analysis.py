@@ -27,7 +27,12 @@ def analyse(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for a page (HTML), its tables (CSV) and the JSON.")
     ] = None,
-    real: Annotated[str, typer.Option("--real", metavar="ARM", help="Arm of the real cases.")] = "real",
+    real: Annotated[
+        str,
+        typer.Option(
+            "--real", metavar="ARM", help="Arm of the real cases; by default what image_origin says, or real."
+        ),
+    ] = "",
     kinds: Annotated[
         list[str],
         typer.Option(
@@ -55,7 +60,13 @@ def analyse(
     from pathosynth.runs.config import build_config
     from pathosynth.runs.files import json_text, write_text
 
-    values = {"real": real, "weights": weights, "truth": truth, "seed": seed, "kinds": _pairs(kinds)}
+    values = {
+        "weights": weights,
+        "truth": truth,
+        "seed": seed,
+        "kinds": _pairs(kinds),
+        **({"real": real} if real else {}),
+    }
     settings = build_config(Settings, values, "reader analyse")
     found = analyse_file(ratings, settings)
     if output is not None:

@@ -12,7 +12,9 @@ from pathosynth.reader.analysis.kinds import KINDS, Coded, code, infer_kind, mis
 from pathosynth.runs.errors import ConfigError, InputError
 
 COLUMNS = ("reader", "case", "arm", "question", "repeat", "value")
-"""Columns a file must have, in any order; others are ignored."""
+"""Columns a file must have, in any order."""
+ORIGIN = "image_origin"
+"""Column of an export that says whether an image is real or synthetic; may be absent. Others are ignored."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Row:
         repeat: 0 for the first reading, 1 and more for hidden repeats.
         value: the answer as text.
         truth: whether the case is positive, where a column says so.
+        origin: what `ORIGIN` says of the image; empty where there is no such column.
     """
 
     line: int
@@ -38,6 +41,7 @@ class Row:
     repeat: int
     value: str
     truth: bool | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,15 @@ def read_ratings(path: Path, *, truth: str = "") -> list[Row]:
     return rows
 
 
+def real_arm(rows: Sequence[Row]) -> str | None:
+    """The arm whose images are real as the file itself says, or None where it does not, or of several."""
+    origins: dict[str, set[str]] = {}
+    for row in rows:
+        origins.setdefault(row.arm, set()).add(row.origin)
+    real = [arm for arm, found in origins.items() if found == {"real"}]
+    return real[0] if len(real) == 1 else None
+
+
 def _row(path: Path, line: int, cells: Mapping[str, str | None], truth: str) -> Row:
     found = {name: (cells.get(name) or "").strip() for name in (*COLUMNS, truth) if name}
     if None in cells or None in cells.values():
@@ -121,7 +134,7 @@ def _row(path: Path, line: int, cells: Mapping[str, str | None], truth: str) -> 
         raise InputError(f"{path}, line {line}: expected repeat 0, 1, 2 …, found '{repeat}'. 0 is the first reading.")
     return Row(
         line, found["reader"], found["case"], found["arm"], found["question"], int(repeat), found["value"],
-        _truth(path, line, found[truth]) if truth else None,
+        _truth(path, line, found[truth]) if truth else None, (cells.get(ORIGIN) or "").strip(),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathosynth.reader.analysis.agreement import NAMES
 from pathosynth.reader.analysis.analyse import analyse, as_json
 from pathosynth.reader.analysis.caveats import caveats
 from pathosynth.reader.analysis.figures import figures
-from pathosynth.reader.analysis.ratings import questions, read_ratings
+from pathosynth.reader.analysis.ratings import questions, read_ratings, real_arm
 from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.analysis.tables import tables
 from pathosynth.reader.analysis.words import NAMES as WORDS
@@ -54,6 +54,8 @@ def analyse_file(path: Path, settings: Settings) -> Analysis:
         InputError: the file or a row of it cannot be used.
     """
     rows = read_ratings(path, truth=settings.truth)
+    if "real" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"real": real_arm(rows) or settings.real})
     found = analyse(questions(path, rows, settings.kinds), settings)
     source = {
         "file": path.name, "sha256": sha256(path), "rows": len(rows), "settings": settings.model_dump(mode="json"),
