@@ -27,17 +27,14 @@ def fleiss_kappa(values: np.ndarray) -> Estimate:
     Args:
         values: (cases, readers), NaN where there is no rating.
     """
-    rated = values[np.isfinite(values).sum(axis=1) >= 2]
-    n, k = len(rated), int(np.isfinite(rated).any(axis=0).sum())
+    rated, n, k = _rated_twice(values)
     if n == 0:
         return undefined("No case was rated by two readers.", 0, k)
     used, counts = value_counts(rated)
     if len(used) == 1:
         return undefined("All ratings are the same, so all agreement is what chance would give.", n, k)
-    sizes, total = counts.sum(axis=1), counts.sum(axis=0)
-    # Fleiss 1971, eq. 2 for P_i, eq. 4 for the chance agreement.
-    agreed = (counts * (counts - 1)).sum(axis=1) / (sizes * (sizes - 1))
-    chance = float(1 - ((total / total.sum()) ** 2).sum())
+    total, agreed = counts.sum(axis=0), _agreed(counts)
+    chance = float(1 - ((total / total.sum()) ** 2).sum())  # Fleiss 1971, eq. 4
     value = 1 - (1 - float(agreed.mean())) / chance
     if n < 3:
         return Estimate(value, why=f"{n} cases are too few for an interval.", cases=n, readers=k)
@@ -46,6 +43,19 @@ def fleiss_kappa(values: np.ndarray) -> Estimate:
     disagreed_left = 1 - (agreed.sum() - agreed) / (n - 1)
     ratio = np.divide(disagreed_left, chance_left, out=np.zeros(n), where=chance_left > 1e-12)
     return Estimate(value, *agreement_interval(value, 1 - ratio, chance), cases=n, readers=k)
+
+
+def _rated_twice(values: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """The cases that two readers rated or more, their number, and that of their readers."""
+    rated = values[np.isfinite(values).sum(axis=1) >= 2]
+    return rated, len(rated), int(np.isfinite(rated).any(axis=0).sum())
+
+
+def _agreed(counts: np.ndarray) -> np.ndarray:
+    """(cases,) share of the pairs of ratings of a case that are equal; Fleiss 1971, eq. 2."""
+    sizes = counts.sum(axis=1)
+    agreed: np.ndarray = (counts * (counts - 1)).sum(axis=1) / (sizes * (sizes - 1))
+    return agreed
 
 
 def cohen_kappa(values: np.ndarray, weights: str) -> Estimate:
@@ -108,13 +118,11 @@ def percent_agreement(values: np.ndarray) -> Estimate:
     Args:
         values: (cases, readers), NaN where there is no rating.
     """
-    rated = values[np.isfinite(values).sum(axis=1) >= 2]
-    n, k = len(rated), int(np.isfinite(rated).any(axis=0).sum())
+    rated, n, k = _rated_twice(values)
     if n == 0:
         return undefined("No case was rated by two readers.", 0, k)
     _, counts = value_counts(rated)
-    sizes = counts.sum(axis=1)
-    agreed = (counts * (counts - 1)).sum(axis=1) / (sizes * (sizes - 1))
+    agreed = _agreed(counts)
     share = float(agreed.mean())
     variance = float(agreed.var(ddof=1) / n) if n > 1 else 0.0
     low, high = wilson_clustered(min(share, 1.0), variance, n, n - 1 if n > 1 else math.inf)
