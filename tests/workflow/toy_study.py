@@ -141,12 +141,20 @@ def most_at_once(out: Path) -> int:
 
 
 def written(out: Path) -> dict[str, int]:
-    """When the volumes of finished cases were written, in ns."""
-    return {
-        path.relative_to(out).as_posix(): path.stat().st_mtime_ns
-        for path in sorted((out / "ingredients").rglob("sub-*/anat/*.nii.gz"))
-        if ".partial" not in str(path)
-    }
+    """When the volumes of finished cases were written, in ns: of those that a run record says are done.
+
+    A kill between the last file of a case and its line in the record leaves it to be made again.
+    """
+    records = [path for path in sorted((out / "ingredients").rglob("run.json")) if ".partial" not in str(path)]
+    made = [
+        path.parent / name
+        for path in records
+        for entry in json.loads(path.read_text())["cases"].values()
+        if entry["outcome"] == "done"
+        for name in entry.get("files", [])
+        if name.endswith(".nii.gz")
+    ]
+    return {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in made}
 
 
 def volumes(out: Path) -> int:
