@@ -112,7 +112,10 @@ def _seed(seed: int, epoch: int) -> None:
 
 
 def _in_bf16(precision: str) -> bool:
-    """Whether to compute in bfloat16 on a CPU: asked for, or `auto` on a processor that has it."""
+    """Whether to compute in bfloat16 on a CPU: asked for, or `auto` on a processor that has it.
+
+    The rule of `pathosynth.diffusion.precision.use_bf16`, which this program cannot import.
+    """
     return precision == "bf16" or (precision == "auto" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
