@@ -1,7 +1,6 @@
 """What the command line answers without doing anything: help, lists, descriptions, dry runs."""
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -27,20 +26,16 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_help_imports_nothing_heavy_and_is_quick() -> None:
+def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['pathosynth', '--help']\n"
         "from pathosynth.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
         f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert result.stderr.strip() == "[]"
     assert [name for name in COMMANDS if name not in result.stdout] == []
-    # Processor time, because the machine that tests may be busy.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
 @pytest.mark.parametrize("name", COMMANDS)
