@@ -44,6 +44,15 @@ def test_left_and_right_parts_are_no_islands() -> None:
     assert measure(labels) == 0
 
 
+@pytest.mark.parametrize(("label", "stray"), [(3, 8 * 10 * 2), (1, 0)])
+def test_a_second_cerebellum_is_an_island_where_a_fold_of_white_matter_is_none(label: int, stray: int) -> None:
+    labels = np.zeros((40, 40, 40), np.uint8)
+    labels[5:35, 5:35, 5:35] = 4
+    labels[10:20, 10:20, 10:20] = label
+    labels[24:26, 12:20, 10:20] = label
+    assert measure(labels) == stray
+
+
 def test_part_the_source_had_stays_a_part_when_its_neighbour_grows() -> None:
     source, grown = box_head(), box_head()
     for labels in (source, grown):

@@ -12,6 +12,7 @@ from scipy import ndimage
 from pathosynth.checks import limits
 from pathosynth.data.findings import CheckInput, Finding, rejected
 from pathosynth.data.labels import LabelScheme
+from pathosynth.data.pieces import COMPACT_SHARE, ISLAND_SHARE, compact_values
 from pathosynth.data.volume import Spacing
 from pathosynth.runs.config import Config as BaseConfig
 
@@ -25,10 +26,12 @@ class Config(BaseConfig):
     """The same beyond what real cases have, where that is known and there is no source."""
     widen: float = pydantic.Field(1.25, ge=1)
     """How much more than the most that any real case has of one kind is allowed."""
-    piece_share: float = pydantic.Field(0.02, gt=0, lt=1)
+    piece_share: float = pydantic.Field(ISLAND_SHARE, gt=0, lt=1)
     """A piece smaller than this share of its label's largest piece is an island (left and right parts are not). The
     largest piece of the source counts where it is smaller: a fourth ventricle does not become an island because the
     lateral ones grew."""
+    compact_share: float = pydantic.Field(COMPACT_SHARE, gt=0, lt=1)
+    """The same for cerebellum, brainstem, deep grey matter and corpus callosum, which are in one piece or two halves."""
 
 
 def check(case: CheckInput, config: Config) -> Finding:
@@ -39,10 +42,10 @@ def check(case: CheckInput, config: Config) -> Finding:
     if case.source_labels is None and case.yardstick is not None and len(case.yardstick.subjects) >= limits.FEWEST:
         return _against_real(case, config)
     source = case.labels if case.source_labels is None else case.source_labels
-    stray = _stray_mm3(case.labels, source, case, config.piece_share)
+    stray = _stray_mm3(case.labels, source, case, config)
     before = dict.fromkeys(stray, 0.0)
     if case.source_labels is not None:
-        before |= _stray_mm3(source, source, case, config.piece_share)
+        before |= _stray_mm3(source, source, case, config)
     value = sum(max(0.0, stray[kind] - before[kind]) for kind in stray)
     listed = ", ".join(f"{kind} {volume:.0f} (source {before[kind]:.0f})" for kind, volume in stray.items())
     return Finding("islands", value, config.stray_mm3, value <= config.stray_mm3, f"mm3: {listed}")
@@ -83,7 +86,7 @@ def _against_real(case: CheckInput, config: Config) -> Finding:
     return Finding("islands", value, config.beyond_mm3, value <= config.beyond_mm3, detail)
 
 
-def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, piece_share: float) -> dict[str, float]:
+def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, config: Config) -> dict[str, float]:
     """Volume of each kind of stray voxels.
 
     Islands are 26-connected pieces of a label inside the head; outside are pieces of the whole head that do not
@@ -92,8 +95,12 @@ def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, piece_s
     voxel_mm3 = float(np.prod(case.spacing_mm))
     head = labels > 0
     main = cc3d.largest_k(head, k=1, connectivity=26) > 0
+    compact = compact_values(case.scheme)
     islands = sum(
-        _island_voxels((labels == value) & main, source == value, piece_share) for value in case.scheme.values
+        _island_voxels(
+            (labels == value) & main, source == value, config.compact_share if value in compact else config.piece_share
+        )
+        for value in case.scheme.values
     )
     holes = int((ndimage.binary_fill_holes(head) & ~head).sum())
     return {

@@ -7,19 +7,12 @@ import numpy as np
 import scipy.ndimage as ndi
 
 from pathosynth.data.labels import LabelScheme
-
-ISLAND_SHARE = 0.02
-"""A piece smaller than this share of its label's largest piece is an island (as in the check `islands`)."""
-
-COMPACT_SHARE = 0.1
-"""The same for structures that are in one piece, or in one on each side: a second cerebellum is no cerebellum."""
-
-_COMPACT_GROUPS = ("cerebellum", "brainstem", "deep_grey_matter", "corpus_callosum")
+from pathosynth.data.pieces import COMPACT_SHARE, ISLAND_SHARE, compact_values
 
 
 def compact_classes(scheme: LabelScheme) -> frozenset[int]:
     """Dense class numbers of the structures `COMPACT_SHARE` is for."""
-    values = {value for group in _COMPACT_GROUPS if scheme.has(group) for value in scheme.group(group)}
+    values = compact_values(scheme)
     return frozenset(number for number, value in enumerate(scheme.values, start=1) if value in values)
 
 
