@@ -44,12 +44,12 @@ def test_left_and_right_parts_are_no_islands() -> None:
     assert measure(labels) == 0
 
 
-@pytest.mark.parametrize(("label", "stray"), [(3, 8 * 10 * 2), (1, 0)])
-def test_a_second_cerebellum_is_an_island_where_a_fold_of_white_matter_is_none(label: int, stray: int) -> None:
+@pytest.mark.parametrize(("label", "stray"), [(3, 9 * 10 * 10), (6, 0), (1, 0)])
+def test_a_second_cerebellum_is_an_island_whatever_its_size_a_second_thalamus_is_none(label: int, stray: int) -> None:
     labels = np.zeros((40, 40, 40), np.uint8)
     labels[5:35, 5:35, 5:35] = 4
     labels[10:20, 10:20, 10:20] = label
-    labels[24:26, 12:20, 10:20] = label
+    labels[21:30, 10:20, 10:20] = label
     assert measure(labels) == stray
 
 

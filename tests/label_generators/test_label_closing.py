@@ -10,6 +10,7 @@ from pathosynth.label_generators.latent_diffusion.decision import moved_to
 OFFSET = np.array([0.0, 0.137, 0.291])[:, None, None, None]  # few voxels lie equally far from the middle
 PLACE = np.stack(np.meshgrid(*[np.arange(40) - 19.5] * 3, indexing="ij")) + OFFSET
 RADIUS = np.linalg.norm(PLACE, axis=0)
+SHARES = (0.0, 0.02, 0.02, 0.02)
 
 
 def logits() -> np.ndarray:
@@ -24,7 +25,7 @@ def logits() -> np.ndarray:
 def test_a_structure_gets_the_wanted_number_of_voxels(factor: float) -> None:
     classes = logits().argmax(axis=0).astype(np.uint8)
     before = int((classes >= 2).sum())
-    moved = moved_to(logits(), classes, {(2, 3): round(before * factor)}, tolerance=0.003)
+    moved = moved_to(logits(), classes, {(2, 3): round(before * factor)}, 0.003, SHARES)
     assert int((moved >= 2).sum()) == pytest.approx(before * factor, rel=0.003)
     changed = moved != classes
     assert not changed[RADIUS < 6].any()
@@ -35,7 +36,7 @@ def test_a_structure_gets_the_wanted_number_of_voxels(factor: float) -> None:
 
 def test_nothing_asked_nothing_moved() -> None:
     classes = logits().argmax(axis=0).astype(np.uint8)
-    assert np.array_equal(moved_to(logits(), classes, {}, 0.01), classes)
+    assert np.array_equal(moved_to(logits(), classes, {}, 0.01, SHARES), classes)
 
 
 def draft(request: float, got: float) -> Draft:

@@ -12,7 +12,7 @@ from pathosynth.label_generators.latent_diffusion.maps import (
     on_grid,
     tissue_centre_mm,
 )
-from pathosynth.label_generators.latent_diffusion.tidy import tidied
+from pathosynth.label_generators.latent_diffusion.tidy import largest_loss, tidied
 from pathosynth.runs.errors import InputError
 from pathosynth.runs.seeds import numpy_generator
 
@@ -83,28 +83,42 @@ def test_without_tissue_there_is_no_middle() -> None:
         tissue_centre_mm(np.zeros((4, 4, 4), np.uint16), load_scheme("kcl8"), (1.0, 1.0, 1.0))
 
 
+ORDINARY = (0.0, 0.02, 0.02)
+"""Shares of two classes that may be in several pieces."""
+
+
 def test_tidying_removes_islands_and_holes_and_nothing_else() -> None:
     clean = ball((40, 40, 40), (20, 20, 20), 15) + ball((40, 40, 40), (20, 20, 20), 8)
     dirty = clean.copy()
     dirty[20, 20, 30] = 2  # an island of class 2 in class 1
     dirty[20, 20, 10] = 0  # a hole
     dirty[1, 1, 1] = 1  # off the head
-    out, changed = tidied(dirty)
+    out, changed = tidied(dirty, ORDINARY)
     assert np.array_equal(out, clean)
     assert changed == 3
-    assert tidied(clean)[1] == 0
-    assert np.array_equal(tidied(out)[0], out)
+    assert tidied(clean, ORDINARY)[1] == 0
+    assert np.array_equal(tidied(out, ORDINARY)[0], out)
 
 
 def test_a_second_piece_of_a_compact_structure_goes_a_large_one_of_another_stays() -> None:
     head = ball((40, 40, 40), (20, 20, 20), 17) + ball((40, 40, 40), (20, 20, 28), 6)
     head[18:22, 18:22, 8:11] = 2  # 48 voxels, a twentieth of the structure
-    assert tidied(head)[1] == 0
-    assert tidied(head, compact=(2,))[1] == 48
+    assert tidied(head, ORDINARY)[1] == 0
+    assert tidied(head, (0, 0.02, 1))[1] == 48
 
 
 def test_tidying_keeps_both_halves_of_a_paired_structure() -> None:
     both = ball((40, 40, 40), (20, 20, 20), 16)
     both[8:12, 20, 20] = 2
     both[28:32, 20, 20] = 2
-    assert tidied(both)[1] == 0
+    assert tidied(both, ORDINARY)[1] == 0
+
+
+def test_the_largest_loss_names_its_class() -> None:
+    head = ball((40, 40, 40), (20, 20, 20), 17) + ball((40, 40, 40), (20, 20, 28), 6)
+    clean = head.copy()
+    head[18:22, 18:22, 8:11] = 2
+    number, lost = largest_loss(head, clean)
+    assert number == 2
+    assert lost == pytest.approx(48 / (head == 2).sum())
+    assert largest_loss(clean, clean)[1] == 0

@@ -12,7 +12,7 @@ from scipy import ndimage
 from pathosynth.checks import limits
 from pathosynth.data.findings import CheckInput, Finding, rejected
 from pathosynth.data.labels import LabelScheme
-from pathosynth.data.pieces import COMPACT_SHARE, ISLAND_SHARE, compact_values
+from pathosynth.data.pieces import ISLAND_SHARE, island_shares
 from pathosynth.data.volume import Spacing
 from pathosynth.runs.config import Config as BaseConfig
 
@@ -29,9 +29,8 @@ class Config(BaseConfig):
     piece_share: float = pydantic.Field(ISLAND_SHARE, gt=0, lt=1)
     """A piece smaller than this share of its label's largest piece is an island (left and right parts are not). The
     largest piece of the source counts where it is smaller: a fourth ventricle does not become an island because the
-    lateral ones grew."""
-    compact_share: float = pydantic.Field(COMPACT_SHARE, gt=0, lt=1)
-    """The same for cerebellum, brainstem, deep grey matter and corpus callosum, which are in one piece or two halves."""
+    lateral ones grew. Compact structures (cerebellum, brainstem, deep grey matter, corpus callosum) are held to more:
+    see `data.pieces`."""
 
 
 def check(case: CheckInput, config: Config) -> Finding:
@@ -95,12 +94,9 @@ def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, config:
     voxel_mm3 = float(np.prod(case.spacing_mm))
     head = labels > 0
     main = cc3d.largest_k(head, k=1, connectivity=26) > 0
-    compact = compact_values(case.scheme)
+    shares = island_shares(case.scheme, config.piece_share)
     islands = sum(
-        _island_voxels(
-            (labels == value) & main, source == value, config.compact_share if value in compact else config.piece_share
-        )
-        for value in case.scheme.values
+        _island_voxels((labels == value) & main, source == value, shares[value]) for value in case.scheme.values
     )
     holes = int((ndimage.binary_fill_holes(head) & ~head).sum())
     return {

@@ -11,7 +11,7 @@ from pathosynth.data.measurements import AGES, RATIO, group_of, measure
 from pathosynth.label_generators.latent_diffusion.decision import moved_to
 from pathosynth.label_generators.latent_diffusion.maps import Deformation, on_grid
 from pathosynth.label_generators.latent_diffusion.model import Model
-from pathosynth.label_generators.latent_diffusion.tidy import compact_classes
+from pathosynth.label_generators.latent_diffusion.tidy import class_shares
 from pathosynth.morphing.classes import Part
 from pathosynth.morphing.plan import Plan
 from pathosynth.morphing.reshape import reshape
@@ -55,7 +55,7 @@ def decided(
         for group, ml in volumes_ml.items()
     }
     classes = moved_to(
-        draft.logits.float().cpu().numpy(), draft.classes, wanted, tolerance / 4, compact_classes(model.scheme)
+        draft.logits.float().cpu().numpy(), draft.classes, wanted, tolerance / 4, class_shares(model.scheme)
     )
     labels = label_values(model, classes)
     changed = int((classes != draft.classes).sum())

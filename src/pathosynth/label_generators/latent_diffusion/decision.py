@@ -5,7 +5,7 @@ moves the structure's surface everywhere by as much as the decoder is unsure the
 met without a deformation.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -21,7 +21,7 @@ def moved_to(
     classes: np.ndarray,
     wanted: Mapping[tuple[int, ...], int],
     tolerance: float,
-    compact: Collection[int] = (),
+    shares: Sequence[float],
 ) -> np.ndarray:
     """Move the decision for some structures until they have the wanted numbers of voxels.
 
@@ -30,18 +30,18 @@ def moved_to(
         classes: (I, J, K) uint8, the map decided by them, tidied.
         wanted: classes of each structure, no class in two of them, to its number of voxels.
         tolerance: relative error at which to stop; the best round's map is returned in any case.
-        compact: class numbers that `tidied` is strict with.
+        shares: of `tidied`.
     """
     found = classes
     for members, count in wanted.items():
-        found = _one(logits, found, list(members), count, (tolerance, compact))
+        found = _one(logits, found, list(members), count, (tolerance, shares))
     return found
 
 
 def _one(
-    logits: np.ndarray, classes: np.ndarray, members: list[int], count: int, rules: tuple[float, Collection[int]]
+    logits: np.ndarray, classes: np.ndarray, members: list[int], count: int, rules: tuple[float, Sequence[float]]
 ) -> np.ndarray:
-    tolerance, compact = rules
+    tolerance, shares = rules
     others = [number for number in range(len(logits)) if number not in members]
     inside = np.asarray(members, np.uint8)[logits[members].argmax(axis=0)]
     outside = np.asarray(others, np.uint8)[logits[others].argmax(axis=0)]
@@ -55,7 +55,7 @@ def _one(
         chosen = np.zeros(classes.shape, bool)
         chosen.ravel()[ranked[: max(ask, 1)]] = True
         lost = np.isin(classes, members) & ~chosen
-        trial, _ = tidied(np.where(chosen, inside, np.where(lost, outside, classes)).astype(np.uint8), compact)
+        trial, _ = tidied(np.where(chosen, inside, np.where(lost, outside, classes)).astype(np.uint8), shares)
         got = int(np.isin(trial, members).sum())
         error = abs(got / count - 1)
         if error < best_error:

@@ -28,9 +28,12 @@ from pathosynth.label_generators.latent_diffusion.closing import (
 from pathosynth.label_generators.latent_diffusion.conditions import encode, resolved, told
 from pathosynth.label_generators.latent_diffusion.config import Sampling
 from pathosynth.label_generators.latent_diffusion.model import Model, build_schedule
-from pathosynth.label_generators.latent_diffusion.tidy import compact_classes, tidied
+from pathosynth.label_generators.latent_diffusion.tidy import class_shares, largest_loss, tidied
 from pathosynth.runs.errors import InputError, MorphError
 from pathosynth.runs.seeds import derived_seed
+
+_MOST_APART = 0.25
+"""Share of a structure that may lie in islands before a map is given up for the next candidate."""
 
 
 def generate(
@@ -183,10 +186,24 @@ def _draft(
         raise InputError(f"The model made an empty map for seed {seed}. Use less guidance or another seed.")
     changed = 0
     if settings.tidy:
-        classes, changed = tidied(classes, compact_classes(model.scheme))
+        classes, changed = _tidied(model, classes, seed)
     got = measured(model, label_values(model, classes), asked)
     steps.append({"what": what, "request": dict(request), "got": got, "tidied_voxels": changed, "seed": seed})
     return Draft(dict(request), classes, logits, got, relative_error(asked, got))
+
+
+def _tidied(model: Model, classes: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
+    """`tidied`, unless much of a structure lay apart: what is left would be no whole one.
+
+    Raises:
+        InputError: it did.
+    """
+    clean, changed = tidied(classes, class_shares(model.scheme))
+    number, lost = largest_loss(classes, clean)
+    if lost > _MOST_APART:
+        name = model.scheme.labels[number - 1].name
+        raise InputError(f"The model put {lost:.0%} of {name} apart from the rest for seed {seed}. Use another seed.")
+    return clean, changed
 
 
 def _attempt_seed(seed: int, attempt: int) -> int:

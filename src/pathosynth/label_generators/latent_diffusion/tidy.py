@@ -1,31 +1,31 @@
 """Islands and holes of a decoded map, given to the labels around them."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import cc3d
 import numpy as np
 import scipy.ndimage as ndi
 
 from pathosynth.data.labels import LabelScheme
-from pathosynth.data.pieces import COMPACT_SHARE, ISLAND_SHARE, compact_values
+from pathosynth.data.pieces import island_shares
 
 
-def compact_classes(scheme: LabelScheme) -> frozenset[int]:
-    """Dense class numbers of the structures `COMPACT_SHARE` is for."""
-    values = compact_values(scheme)
-    return frozenset(number for number, value in enumerate(scheme.values, start=1) if value in values)
+def class_shares(scheme: LabelScheme) -> tuple[float, ...]:
+    """By dense class number, background first: share of the largest piece below which a piece is an island."""
+    shares = island_shares(scheme)
+    return (0.0, *(shares[value] for value in scheme.values))
 
 
-def tidied(classes: np.ndarray, compact: Collection[int] = ()) -> tuple[np.ndarray, int]:
+def tidied(classes: np.ndarray, shares: Sequence[float]) -> tuple[np.ndarray, int]:
     """Remove islands and fill holes.
 
-    An island is a 26-connected piece of a label below `ISLAND_SHARE` (compact ones: `COMPACT_SHARE`) of its largest
-    piece, or a piece of the head that does not touch the head's largest. Each of its voxels gets the class of the
-    nearest voxel that is none; islands off the head, background. Holes are background enclosed by the head.
+    An island is a 26-connected piece of a class below its share of the class's largest piece, or a piece of the head
+    that does not touch the head's largest. Each of its voxels gets the class of the nearest voxel that is none; islands
+    off the head, background. Holes are background enclosed by the head.
 
     Args:
         classes: (I, J, K) uint8, 0 background.
-        compact: class numbers, see `compact_classes`.
+        shares: by class number, see `class_shares`.
 
     Returns:
         The map, and how many voxels changed.
@@ -40,14 +40,20 @@ def tidied(classes: np.ndarray, compact: Collection[int] = ()) -> tuple[np.ndarr
     sizes = np.bincount(pieces.ravel())
     owner = np.zeros(len(sizes), dtype=np.uint8)
     owner[pieces.ravel()] = kept.ravel()
-    largest = np.zeros(int(kept.max()) + 1)
+    largest = np.zeros(len(shares))
     np.maximum.at(largest, owner[1:], sizes[1:])
-    share = np.full(len(largest), ISLAND_SHARE)
-    share[[number for number in compact if number < len(share)]] = COMPACT_SHARE
-    small = sizes < (share * largest)[owner]
+    small = sizes < (np.asarray(shares) * largest)[owner]
     small[0] = False
     stray |= small[pieces]
     if stray.any():
         nearest = ndi.distance_transform_edt(stray, return_distances=False, return_indices=True)
         kept = kept[tuple(nearest)]
     return kept, int((kept != classes).sum())
+
+
+def largest_loss(classes: np.ndarray, clean: np.ndarray) -> tuple[int, float]:
+    """Class number that tidying took the largest share of, and that share; both maps (I, J, K)."""
+    number = int(max(classes.max(), clean.max())) + 1
+    before, after = (np.bincount(one.ravel(), minlength=number)[1:] for one in (classes, clean))
+    lost = np.where(before > 0, 1 - after / np.maximum(before, 1), 0)
+    return int(lost.argmax()) + 1, float(lost.max())
