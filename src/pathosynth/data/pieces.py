@@ -7,8 +7,8 @@ ISLAND_SHARE = 0.02
 
 GROUP_SHARES = {"cerebellum": 1.0, "brainstem": 1.0, "deep_grey_matter": 0.3, "corpus_callosum": 0.3}
 """The same for compact structures, at 1 all but the largest piece: a second cerebellum is no cerebellum. In all real
-maps, fetal and adult, every label of these groups is one piece with a second one of at most 0.012 of it. Deep grey matter
-and corpus callosum are thin in places, and a coarse grid may part them."""
+maps, fetal and adult, every label of these groups is one piece with a second one of at most 0.012 of it. Deep grey
+matter and corpus callosum are thin in places, and a coarse grid may part them."""
 
 
 def island_shares(scheme: LabelScheme, ordinary: float = ISLAND_SHARE) -> dict[int, float]:

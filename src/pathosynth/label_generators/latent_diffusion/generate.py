@@ -201,7 +201,7 @@ def _tidied(model: Model, classes: np.ndarray, seed: int) -> tuple[np.ndarray, i
     clean, changed = tidied(classes, class_shares(model.scheme))
     number, lost = largest_loss(classes, clean)
     if lost > _MOST_APART:
-        name = model.scheme.labels[number - 1].name
+        name = model.scheme[model.scheme.values[number - 1]].name
         raise InputError(f"The model put {lost:.0%} of {name} apart from the rest for seed {seed}. Use another seed.")
     return clean, changed
 
