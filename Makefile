@@ -33,7 +33,7 @@ demo: $(STAMP)
 	$(BIN)/pathosynth demo -o demo --overwrite
 
 test: $(STAMP) $(if $(NPM),$(MODULES))
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadscope
 	$(if $(NPM),cd viewer && npm test --silent,@echo "npm is not installed: the reader study's pages are not tested")
 
 test-slow: $(STAMP)

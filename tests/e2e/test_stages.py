@@ -60,6 +60,28 @@ def test_prepare_morph_render_check_preview(run: Run, dataset: Path, tmp_path: P
     assert np.median(image[sick == 2]) > 2 * np.median(image[sick == 5])
 
 
+def test_cases_brought_to_another_grid_are_rendered_and_held_against_their_parents(
+    run: Run, dataset: Path, tmp_path: Path
+) -> None:
+    morphed, coarse, rendered, checked = (tmp_path / name for name in ("morphed", "coarse", "rendered", "checked"))
+    known = ("--parents", dataset)
+    assert run("morph", "-i", dataset, "-o", morphed, "--scheme", "kcl8", *DILATION).exit_code == 0
+    assert run("prepare", "-i", morphed, "-o", coarse, "--spacing-mm", "3").exit_code == 0
+    made = ("generate-images", "-i", coarse, "--scheme", "kcl8", *known, "-o")
+    assert run(*made, rendered, "--model", "gaussian_mixture").exit_code == 0
+    assert volume(rendered, "T2w").shape == volume(coarse, "labels").shape
+    assert run("prepare", "-i", dataset, "-o", tmp_path / "parents", "--scheme", "kcl8", "--spacing-mm", "3").exit_code == 0
+    verdicts = []
+    for number, parents in enumerate((dataset, tmp_path / "parents")):
+        out = tmp_path / f"checked{number}"
+        assert run("check", "-i", rendered, "-o", out, "--parents", parents, "--scheme", "kcl8").exit_code in (0, 1)
+        verdicts += [row["detail"] for row in rows(out, "checks.csv") if row["check"] in ("islands", "nesting")]
+    print(verdicts)
+    late = run(*made, tmp_path / "carried", "--model", "carried")
+    assert late.exit_code == 1
+    assert "found no displacement" in (tmp_path / "carried" / "run.json").read_text()
+
+
 def test_stage_by_stage_gives_what_synthesize_gives(run: Run, phantom_file: Path, tmp_path: Path) -> None:
     model = ("--model", "gaussian_mixture")
     assert run("morph", "-i", phantom_file, "-o", tmp_path / "m", "--scheme", "kcl8", *DILATION).exit_code == 0

@@ -42,13 +42,18 @@ def to_ras(volume: Volume) -> Volume:
     return _reorient(volume, np.array([[0, 1], [1, 1], [2, 1]]))
 
 
+def same_grid(a: Volume, b: Volume) -> bool:
+    """Whether two volumes have one shape, and corners within `SAME_GRID_MM`."""
+    return a.shape == b.shape and corner_distance_mm(a.affine, b.affine, a.shape) <= SAME_GRID_MM
+
+
 def to_orientation_of(volume: Volume, like: Volume) -> Volume:
     """The same voxels with array axes running as in `like`. Exact.
 
     Where the result lies on the grid of `like` it gets that affine to the bit, free of rounding on the way.
     """
     turned = _reorient(volume, orientations.io_orientation(like.affine))
-    same = turned.shape == like.shape and corner_distance_mm(turned.affine, like.affine, like.shape) <= SAME_GRID_MM
+    same = same_grid(turned, like)
     return Volume(turned.array, like.affine.copy()) if same else turned
 
 

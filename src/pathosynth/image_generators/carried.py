@@ -44,10 +44,11 @@ def generate(model: Config, requests: Sequence[Request], seeds: Sequence[int]) -
 
 def _carry(config: Config, request: Request) -> np.ndarray:
     if request.parent_image is None or request.displacement is None:
-        missing = "parent image" if request.parent_image is None else "displacement"
+        missing = "displacement" if request.displacement is None else "parent image"
         raise InputError(
             f"Image generator 'carried': expected a parent image and a displacement for every case, found no "
-            f"{missing}. Use cases made by morph from cases with images, or another generator, e.g. gaussian_mixture."
+            f"{missing}. Use cases as morph made them, from cases with images (prepare comes after this), or another "
+            "generator, e.g. gaussian_mixture."
         )
     parent, displacement = request.parent_image, request.displacement
     image = warp_image(parent, displacement, order=1 if config.interpolation == "linear" else 3)

@@ -12,7 +12,7 @@ import numpy as np
 import pydantic
 
 from pathosynth.data.cases import Case
-from pathosynth.data.geometry import SAME_GRID_MM, corner_distance_mm
+from pathosynth.data.grid import same_grid
 from pathosynth.data.labels import check_values, in_scheme, load_scheme, remap_labels, table_to
 from pathosynth.data.nifti import read_labels
 from pathosynth.data.volume import Volume
@@ -124,7 +124,7 @@ def nearest(volume: Volume, like: Volume) -> Volume:
 
     Where both grids are one, the voxels are taken as they are.
     """
-    if volume.shape == like.shape and corner_distance_mm(volume.affine, like.affine, like.shape) <= SAME_GRID_MM:
+    if same_grid(volume, like):
         return like.with_array(volume.array)
     to_voxel = np.linalg.inv(volume.affine) @ like.affine
     out = np.zeros(like.shape, dtype=volume.array.dtype)

@@ -9,7 +9,9 @@ import numpy as np
 
 from pathosynth.data.cases import Case, write_cases
 from pathosynth.data.findings import Finding
+from pathosynth.data.grid import resample_onto, same_grid
 from pathosynth.data.labels import LabelScheme
+from pathosynth.data.volume import Volume
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import OneCase, Options, Plan, Result
@@ -102,15 +104,21 @@ def plan(cases: Sequence[Case], parents: Sequence[Case], wanted: Wanted, options
 def check_case(task: Checked, *, checking: Checking, opinion: SecondOpinion) -> Result:
     """Read and judge one case: its labels once with every image it has, or alone where it has none."""
     scheme = inputs.one_scheme([task.row])
-    source = inputs.read_brain(task.parent, scheme).labels.array if task.parent else None
+    source = inputs.read_brain(task.parent, scheme).labels if task.parent else None
     found: list[tuple[str, Finding]] = []
     for contrast in [*task.row.images] or [""]:
         brain = inputs.read_brain(task.row, scheme, contrast)
         predicted = _predicted(task, opinion, contrast, scheme)
-        findings = judge(checking, brain.labels, brain.image, scheme, source, predicted)
+        known = _on_grid(source, brain.labels) if source else None
+        findings = judge(checking, brain.labels, brain.image, scheme, known, predicted)
         found += [(contrast, finding) for finding in findings]
     why = verdict([finding for _, finding in found])
     return Result("rejected" if why else "done", why, outputs.judged_facts(found))
+
+
+def _on_grid(source: Volume, labels: Volume) -> np.ndarray:
+    """The parent's labels on the grid of the case, which may have been brought to another one since."""
+    return source.array if same_grid(source, labels) else resample_onto(source, labels, labels=True).array
 
 
 def _predicted(task: Checked, opinion: SecondOpinion, contrast: str, scheme: LabelScheme) -> np.ndarray | None:

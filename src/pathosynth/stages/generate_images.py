@@ -196,8 +196,9 @@ def render_case(task: Rendered, *, rendering: Rendering, out: Path, choosing: Ch
     """Read, render and write one case; where seeds are chosen from, the one with the highest score."""
     scheme, case = inputs.one_scheme([task.labelled]), task.labelled
     brain = inputs.read_brain(case, scheme)
-    parent = inputs.read_brain(task.parent, scheme, rendering.contrast) if task.parent else None
     displacement = read_field(case.displacement)[0] if case.displacement else None
+    carries = task.parent if case.displacement else None  # what was brought to another grid since has no displacement
+    parent = inputs.read_brain(carries, scheme, rendering.contrast) if carries else None
     request = Request(
         labels=brain.labels.array,
         scheme=scheme,
