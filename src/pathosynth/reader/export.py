@@ -1,4 +1,4 @@
-"""Answers as tables: long CSV, JSON with the whole log, and a BIDS phenotype. The same answers give the same bytes."""
+"""Answers as tables: long CSV, JSON with the whole log, BIDS phenotype, iMRMC. The same answers give the same bytes."""
 
 import csv
 import hashlib
@@ -11,6 +11,7 @@ from typing import Any
 
 from pathosynth import __version__
 from pathosynth.reader.folder import Opened, TruthFile
+from pathosynth.reader.imrmc import detection_scale, imrmc_text
 from pathosynth.reader.log import FIELDS
 from pathosynth.reader.results import Answers, Rating, read_answers, standing
 from pathosynth.reader.study import Question
@@ -26,7 +27,7 @@ _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|\t")
 
 
 def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[str, Any]:
-    """Write ``ratings.csv``, ``training.csv`` where there was training, ``ratings.json`` and ``bids/``.
+    """Write ``ratings.csv``, ``training.csv`` where there was training, ``ratings.json``, ``bids/`` and ``*.imrmc``.
 
     Args:
         opened: the study.
@@ -52,6 +53,8 @@ def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[s
         write_text(out / "training.csv", long_table(taught))
     write_text(out / "ratings.json", json_text(_everything(opened, truth, answers, read, taught)))
     _write_bids(out / "bids", opened, read)
+    for question in filter(detection_scale, opened.protocol.questions):
+        write_text(out / f"{question.id}.imrmc", imrmc_text(question, read))
     return {
         "ratings": len(read),
         "training": len(taught),
