@@ -187,6 +187,15 @@ def test_a_new_invitation_ends_the_older_log_in(served: Served) -> None:
     served.browsers |= {"first": first, "second": second}
 
 
+def test_a_log_out_ends_the_cookie_itself(served: Served) -> None:
+    """Whoever kept a copy of it is out too, whatever the browser forgets."""
+    browser = served.browser("R1")
+    kept = browser.identity()
+    assert asyncio.run(ask(served.app, "GET", "/api/me", kept)).status == 200
+    assert browser.http.delete("/api/session").status_code == 204
+    assert asyncio.run(ask(served.app, "GET", "/api/me", kept)).status == 401
+
+
 def test_a_log_in_ends_by_itself(served: Served) -> None:
     browser = served.browser("R1")
     served.wait(89)
@@ -246,6 +255,15 @@ def test_large_requests_are_refused(served: Served) -> None:
     for length in ("-1", "9" * 5000, "1e3", "٣"):
         response = browser.http.put(path, content=b"{}", headers={"Content-Length": length.encode()})
         assert response.status_code == 413
+
+
+def test_methods_without_a_route_are_refused(served: Served) -> None:
+    """TRACE among them, which would send a cookie back to a script."""
+    browser = served.browser("R1")
+    known = {path: {method for method, other in MATRIX if other == path} for _, path in MATRIX}
+    for path, methods in known.items():
+        for method in {"TRACE", "OPTIONS", "PATCH", "DELETE", "PUT", "POST", "PURGE"} - methods:
+            assert browser.http.request(method, path).status_code == 405, (method, path)
 
 
 def test_no_page_of_documentation(served: Served) -> None:
