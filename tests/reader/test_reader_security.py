@@ -205,12 +205,23 @@ def test_a_log_in_ends_by_itself(served: Served) -> None:
 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(toy: Path, serve: Callable[..., Served]) -> None:
+    """With https also by its name: browsers refuse one that another host or a page without https sets."""
     served = serve(toy, https=True)
     token = invite(served.opened, "R1", "reader")
     response = Browser(served.app).http.post("/api/session", json={"token": token})
-    words = {word.strip().lower() for word in response.headers["set-cookie"].split(";")}
-    assert {"httponly", "samesite=strict", "secure", "path=/"} <= words
+    given, *words = [word.strip() for word in response.headers["set-cookie"].split(";")]
+    assert {"httponly", "samesite=strict", "secure", "path=/"} <= {word.lower() for word in words}
+    assert not [word for word in words if word.lower().startswith("domain")]
+    assert given.startswith("__Host-")
     assert "max-age" in response.headers["strict-transport-security"]
+    kept = {"cookie": given}
+    known = asyncio.run(ask(served.app, "GET", "/api/me", kept))
+    assert asyncio.run(ask(served.app, "GET", "/api/me", {"cookie": given.removeprefix("__Host-")})).status == 401
+    gone = asyncio.run(
+        ask(served.app, "DELETE", "/api/session", kept | {"x-csrf-token": json.loads(known.body)["csrf"]})
+    )
+    assert gone.headers["set-cookie"].startswith('__Host-pathosynth_session="";')
+    assert "Secure" in gone.headers["set-cookie"]
 
 
 def test_guessing_is_braked(served: Served) -> None:
