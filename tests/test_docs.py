@@ -1,5 +1,6 @@
 """What the documents say about the code is true: commands, tree, links, the Python example."""
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -73,6 +74,31 @@ def parse(words: list[str]) -> None:
         name, *words = words
         at = at.commands[name]
     at.make_context(name, words)
+
+
+def named_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_that_the_documents_name_exist(page: Path) -> None:
+    """By file and name, or by name alone."""
+    known = {path.name: named_in(path) for path in (ROOT / "tests").rglob("test_*.py")}
+    named = re.findall(r"`(?:(\w+\.py)::)?(test_\w+)`", page.read_text(encoding="utf-8"))
+    anywhere = set().union(*known.values())
+    assert [one for one in named if one[1] not in (known.get(one[0], set()) if one[0] else anywhere)] == []
+
+
+def test_every_promise_of_the_security_checklist_has_a_test() -> None:
+    """What the server does is proven, what it falls short of or need not do is explained."""
+    lines = (ROOT / "docs" / "security.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    rows = [row for row in rows if row[0] not in ("area", "---")]
+    assert len(rows) > 50
+    assert {row[1] for row in rows} == {"does", "falls short", "not applicable"}
+    assert [row for row in rows if len(row) != 4 or not row[2]] == []
+    assert [row for row in rows if row[1] == "does" and "::test_" not in row[3]] == []
 
 
 def test_python_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:

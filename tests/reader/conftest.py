@@ -7,12 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reader_served import TOY, Served, begin
-
-from pathosynth.reader.app import make_app
-from pathosynth.reader.folder import open_study
-from pathosynth.reader.site import Site
-from pathosynth.reader.store import Store, sqlite_url
+from reader_served import TOY, Served, begin, serve_study
 
 
 @pytest.fixture(scope="session")
@@ -33,14 +28,8 @@ def serve() -> Iterator[Callable[..., Served]]:
     with ExitStack() as stack:
 
         def start(root: Path, **settings: Any) -> Served:
-            opened = open_study(root)
-            store = Store(sqlite_url(opened.folder.database), opened.folder.lock, opened.protocol_sha256)
-            stack.callback(store.close)
-            static = settings.pop("static", None)
-            served = Served(opened, store, None)
-            stack.callback(lambda: [browser.close() for browser in served.browsers.values()])
-            site = Site(opened, store, clock=lambda: served.now, **settings)
-            served.app = make_app(site, static=static) if static else make_app(site)
+            served = serve_study(root, **settings)
+            stack.callback(served.close)
             return served
 
         yield start

@@ -20,6 +20,11 @@ class Browser:
     def close(self) -> None:
         self.http.__exit__()
 
+    def identity(self) -> dict[str, str]:
+        """Headers by which the server knows this browser."""
+        cookies = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
+        return {"cookie": cookies, "x-csrf-token": self.http.headers["X-CSRF-Token"]}
+
     def get(self, path: str) -> Any:
         response = self.http.get(path)
         assert response.status_code == 200, response.text

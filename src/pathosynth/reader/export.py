@@ -1,4 +1,4 @@
-"""Answers as tables: long CSV, JSON with the whole log, and a BIDS phenotype. The same answers give the same bytes."""
+"""Answers as tables: long CSV, JSON with the whole log, BIDS phenotype, iMRMC. The same answers give the same bytes."""
 
 import csv
 import hashlib
@@ -11,6 +11,7 @@ from typing import Any
 
 from pathosynth import __version__
 from pathosynth.reader.folder import Opened, TruthFile
+from pathosynth.reader.imrmc import detection_scale, imrmc_text
 from pathosynth.reader.log import FIELDS
 from pathosynth.reader.results import Answers, Rating, read_answers, standing
 from pathosynth.reader.study import Question
@@ -21,12 +22,12 @@ COLUMNS = ("reader", "case", "arm", "question", "repeat", "value", "elapsed_ms",
            "image_origin", "subject", "complete")  # fmt: skip
 """Of the long table; `reader analyse` needs the first six."""
 
-_FORMULA = ("=", "+", "-", "@", "\t")
-"""A text that begins so would be run by a spreadsheet; the CSV puts ' before it, the JSON has it as it was written."""
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|\t")
+"""How a spreadsheet's formulas begin; the tables put ' before such a text, the JSON has it as it was written."""
 
 
 def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[str, Any]:
-    """Write ``ratings.csv``, ``training.csv`` where there was training, ``ratings.json`` and ``bids/``.
+    """Write ``ratings.csv``, ``training.csv`` where there was training, ``ratings.json``, ``bids/`` and ``*.imrmc``.
 
     Args:
         opened: the study.
@@ -47,12 +48,13 @@ def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[s
     ratings = standing(opened, answers, truth)
     read = [rating for rating in ratings if not rating.training]
     taught = [rating for rating in ratings if rating.training]
-    texts = {question.id for question in opened.protocol.questions if question.kind == "text"}
-    write_text(out / "ratings.csv", long_table(read, texts))
+    write_text(out / "ratings.csv", long_table(read))
     if any(block.kind == "training" for block in opened.plan.readers[0]):
-        write_text(out / "training.csv", long_table(taught, texts))
+        write_text(out / "training.csv", long_table(taught))
     write_text(out / "ratings.json", json_text(_everything(opened, truth, answers, read, taught)))
     _write_bids(out / "bids", opened, read)
+    for question in filter(detection_scale, opened.protocol.questions):
+        write_text(out / f"{question.id}.imrmc", imrmc_text(question, read))
     return {
         "ratings": len(read),
         "training": len(taught),
@@ -61,26 +63,26 @@ def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[s
     }
 
 
-def long_table(ratings: Iterable[Rating], texts: set[str]) -> str:
+def long_table(ratings: Iterable[Rating]) -> str:
     """CSV with one row per answer; several ticks are joined by semicolons."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for rating in ratings:
         facts = _facts(rating)
-        if rating.question in texts and str(facts["value"]).startswith(_FORMULA):
-            facts["value"] = f"'{facts['value']}"
         writer.writerow(["" if facts[name] is None else facts[name] for name in COLUMNS])
     return stream.getvalue()
 
 
 def _facts(rating: Rating) -> dict[str, Any]:
+    """Columns of a table; options are plain words, so that only a text can begin like a formula."""
     value = ";".join(rating.value) if isinstance(rating.value, list) else rating.value
+    shield = "'" if _FORMULA.match(value) else ""
     return {
         "reader": rating.reader, "case": rating.truth.case, "arm": rating.truth.arm, "question": rating.question,
-        "repeat": rating.repeat, "value": value, "elapsed_ms": rating.elapsed_ms, "answered_at": rating.answered_at,
-        "position": rating.position, "block": rating.block, "image_origin": rating.truth.origin,
-        "subject": rating.truth.subject, "complete": int(rating.complete),
+        "repeat": rating.repeat, "value": f"{shield}{value}", "elapsed_ms": rating.elapsed_ms,
+        "answered_at": rating.answered_at, "position": rating.position, "block": rating.block,
+        "image_origin": rating.truth.origin, "subject": rating.truth.subject, "complete": int(rating.complete),
     }  # fmt: skip
 
 

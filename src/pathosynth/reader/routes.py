@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from pathosynth.reader import ratings
 from pathosynth.reader.invites import find_invite
 from pathosynth.reader.refusals import Refused
-from pathosynth.reader.sessions import COOKIE, SESSION_DAYS, Person, csrf_token, log_in, log_out, not_accepted
-from pathosynth.reader.site import Checked, as_person, as_reader, site_of
+from pathosynth.reader.sessions import SESSION_DAYS, Person, csrf_token, log_in, log_out, not_accepted
+from pathosynth.reader.site import Checked, as_person, as_reader, cookie_of, site_of
 
 router = APIRouter(prefix="/api")
 
@@ -77,7 +77,7 @@ async def begin_session(request: Request, body: LogIn, response: Response) -> di
         site.brake.failed(address)
         raise
     response.set_cookie(
-        COOKIE, cookie, max_age=SESSION_DAYS * 86_400, httponly=True, samesite="strict", secure=site.https
+        site.cookie, cookie, max_age=SESSION_DAYS * 86_400, httponly=True, samesite="strict", secure=site.https
     )
     return {"name": invite.name, "role": invite.role}
 
@@ -85,9 +85,9 @@ async def begin_session(request: Request, body: LogIn, response: Response) -> di
 @router.delete("/session", status_code=204, dependencies=[Checked])
 async def end_session(request: Request, response: Response) -> None:
     """Log out."""
-    cookie = request.cookies.get(COOKIE, "")
-    await site_of(request).run(lambda connection: log_out(connection, cookie))
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=site_of(request).https)
+    site, cookie = site_of(request), cookie_of(request)
+    await site.run(lambda connection: log_out(connection, cookie))
+    response.delete_cookie(site.cookie, httponly=True, samesite="strict", secure=site.https)
 
 
 @router.get("/me")
@@ -99,7 +99,7 @@ async def me(request: Request) -> dict[str, Any]:
     return {
         "name": who.name,
         "role": who.role,
-        "csrf": csrf_token(request.cookies.get(COOKIE, "")),
+        "csrf": csrf_token(cookie_of(request)),
         "study": protocol.model_dump(mode="json", include=told),
     }
 

@@ -49,6 +49,11 @@ class Site:
     def __post_init__(self) -> None:
         object.__setattr__(self, "places", places_of(self.opened.plan))
 
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie; browsers keep one that begins with ``__Host-`` to this very host and to https."""
+        return f"__Host-{COOKIE}" if self.https else COOKIE
+
     async def run(self, job: Callable[[Connection], ResultT]) -> ResultT:
         """Have a job done by the store's thread."""
         return await asyncio.wrap_future(self.store.run(job))
@@ -60,13 +65,18 @@ def site_of(request: Request) -> Site:
     return site
 
 
+def cookie_of(request: Request) -> str:
+    """The cookie of a log-in; empty where there is none."""
+    return request.cookies.get(site_of(request).cookie, "")
+
+
 async def as_person(request: Request, job: Callable[[Connection, Person], ResultT]) -> ResultT:
     """Do a job for whoever is logged in.
 
     Raises:
         Refused: nobody is.
     """
-    site, cookie = site_of(request), request.cookies.get(COOKIE, "")
+    site, cookie = site_of(request), cookie_of(request)
     return await site.run(lambda connection: job(connection, person(connection, cookie, site.clock())))
 
 
@@ -93,8 +103,8 @@ async def check_csrf(request: Request, x_csrf_token: Annotated[str, Header()] = 
     Raises:
         Refused: there is no cookie, or the token is not the one that belongs to it.
     """
-    cookie = request.cookies.get(COOKIE)
-    if cookie is None:
+    cookie = cookie_of(request)
+    if not cookie:
         raise not_logged_in()
     if not hmac.compare_digest(x_csrf_token.encode(), csrf_token(cookie).encode()):
         raise Refused(403, "The X-CSRF-Token header is missing or wrong. Load the page again.")

@@ -137,7 +137,10 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     """
     try:
         name = make_url(url).get_backend_name()
-        engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=name != "sqlite")
+        engine = create_engine(
+            url, pool_size=1, max_overflow=0, pool_pre_ping=name != "sqlite",
+            hide_parameters=True,  # errors are logged, and what a reader wrote is not for the log
+        )  # fmt: skip
     except (ArgumentError, SQLAlchemyError, ImportError) as error:
         raise ConfigError(f"--database {shown_url(url)}: {error}. Expected {_EXPECTED}.") from None
     if name not in ("sqlite", "postgresql"):

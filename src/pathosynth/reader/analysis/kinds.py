@@ -60,7 +60,7 @@ def infer_kind(values: Sequence[str]) -> str:
     given = [value for value in values if not missing(value)]
     if not given or sum(_number(value) is not None for value in given) * 2 >= len(given):
         return "graded"
-    if all(_origin(value) in (*CONFIDENCE, *ORIGINS) for value in given):
+    if all(as_origin(value) in (*CONFIDENCE, *ORIGINS) for value in given):
         return "detection"
     lists = [_ticked(value) for value in given]
     words = {word for one in lists for word in one}
@@ -114,7 +114,7 @@ def _graded(path: Path, question: str, line: int, value: str) -> float:
 
 
 def _detection(path: Path, question: str, answers: Sequence[tuple[int, str]]) -> Coded:
-    found = [(line, _origin(value)) for line, value in answers if not missing(value)]
+    found = [(line, as_origin(value)) for line, value in answers if not missing(value)]
     scale = ORIGINS if found and all(word in ORIGINS for _, word in found) else CONFIDENCE
     for line, word in found:
         if word not in scale:
@@ -123,7 +123,7 @@ def _detection(path: Path, question: str, answers: Sequence[tuple[int, str]]) ->
                 f"synthetic throughout; found '{word}'. Use one scale for a question."
             )
     return Coded(
-        tuple(math.nan if missing(value) else float(scale.index(_origin(value))) for _, value in answers), scale
+        tuple(math.nan if missing(value) else float(scale.index(as_origin(value))) for _, value in answers), scale
     )
 
 
@@ -134,7 +134,8 @@ def _number(value: str) -> float | None:
         return None
 
 
-def _origin(value: str) -> str:
+def as_origin(value: str) -> str:
+    """An answer to real or synthetic as `CONFIDENCE` and `ORIGINS` write it, e.g. ``real-sure`` for ``Real sure``."""
     return re.sub(r"[\s_]+", "-", value.lower())
 
 

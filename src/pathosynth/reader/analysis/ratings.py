@@ -1,6 +1,7 @@
 """Ratings in long format: one row for each answer, checked, and made one table for each question."""
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,10 +94,10 @@ def read_ratings(path: Path, *, truth: str = "") -> list[Row]:
         InputError: no such file, a column is missing, or a row is not what its column needs; the line is named.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a CSV file in UTF-8, found none that can be read ({error}).") from None
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(io.StringIO(text, newline=""))  # str.splitlines would end a row at U+2028 in a comment too
     header = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = header
     wanted = [*COLUMNS, *([truth] if truth else [])]
