@@ -73,6 +73,22 @@ def test_prepared_cases_are_ras_cropped_scaled_and_come_back(folder: Path, tmp_p
         np.testing.assert_array_equal(returned.affine, seen.affine)
 
 
+@pytest.mark.parametrize("background", [0.0, -40.0])
+def test_the_background_of_a_stripped_image_stays_empty_on_another_grid(
+    background: float, small_brain: Maker, tmp_path: Path
+) -> None:
+    labels, image = small_brain(shape=(48, 56, 44), spacing_mm=1.0)
+    write_labels(tmp_path / "in" / "a_dseg.nii.gz", labels)
+    stripped = np.where(labels.array > 0, image.array, np.float32(background))
+    write_image(tmp_path / "in" / "a_T2w.nii.gz", image.with_array(stripped))
+    prepare(flat.read(tmp_path / "in", flat.Config(scheme="kcl8")), tmp_path / "out", spacing_mm=1.5)
+    case = read_cases(tmp_path / "out" / "cases.csv")[0]
+    assert case.labels is not None
+    made = read_labels(case.labels, KCL8).array
+    moved = read_image(case.images["T2w"]).array
+    np.testing.assert_array_equal(moved != 0, made > 0)
+
+
 def test_output_is_a_bids_derivative_others_can_read(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepare(flat.read(folder, flat.Config(scheme="kcl8"))[:2], out)

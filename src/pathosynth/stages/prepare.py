@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydantic
 
 from pathosynth.data.canonical import Canonical, from_canonical, plan_grid, to_canonical
@@ -165,8 +166,11 @@ def _scaled(image: Volume, labels: Volume, grid: Canonical) -> tuple[Volume, dic
     """The image on the canonical grid, scaled by percentiles of the original voxels, and its sidecar."""
     inside = labels.array > 0
     scaled, low, high = robust_scale(image.array, inside)
-    moved = to_canonical(image.with_array(scaled), grid, labels=False)
-    facts = {"IntensityRange": [low, high], "Background": background_value(image.array)}
+    moved, background = to_canonical(image.with_array(scaled), grid, labels=False), background_value(image.array)
+    if background is not None:  # interpolation blurs its edge, and nnU-Net normalises whatever is not 0
+        empty = to_canonical(image.with_array((scaled == 0).astype(np.uint8)), grid, labels=True).array == 1
+        moved.array[empty] = 0
+    facts = {"IntensityRange": [low, high], "Background": background}
     return moved, {"SkullStripped": bids.skull_stripped(image, labels), **facts}
 
 
