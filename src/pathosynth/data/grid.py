@@ -53,8 +53,7 @@ def to_orientation_of(volume: Volume, like: Volume) -> Volume:
     Where the result lies on the grid of `like` it gets that affine to the bit, free of rounding on the way.
     """
     turned = _reorient(volume, orientations.io_orientation(like.affine))
-    same = same_grid(turned, like)
-    return Volume(turned.array, like.affine.copy()) if same else turned
+    return Volume(turned.array, like.affine.copy()) if same_grid(turned, like) else turned
 
 
 def isotropic_spacing(volume: Volume) -> float:

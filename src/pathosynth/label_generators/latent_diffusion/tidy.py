@@ -53,7 +53,6 @@ def tidied(classes: np.ndarray, shares: Sequence[float]) -> tuple[np.ndarray, in
 
 def largest_loss(classes: np.ndarray, clean: np.ndarray) -> tuple[int, float]:
     """Class number that tidying took the largest share of, and that share; both maps (I, J, K)."""
-    number = int(max(classes.max(), clean.max())) + 1
-    before, after = (np.bincount(one.ravel(), minlength=number)[1:] for one in (classes, clean))
+    before, after = (np.bincount(one.ravel(), minlength=int(classes.max()) + 1)[1:] for one in (classes, clean))
     lost = np.where(before > 0, 1 - after / np.maximum(before, 1), 0)
     return int(lost.argmax()) + 1, float(lost.max())
