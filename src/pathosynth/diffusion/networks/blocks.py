@@ -56,7 +56,8 @@ class Conv3d(nn.Conv3d):
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, I, J, K) -> (B, outputs, I, J, K)."""
         alone = len(input) == 1 and input.device.type == "cpu" and input.dtype == torch.float32
-        if not alone or self.kernel_size == (1, 1, 1) or torch.is_autocast_enabled("cpu") or not _ONEDNN:
+        plain = self.kernel_size == (1, 1, 1) or torch.is_autocast_enabled("cpu") or not _ONEDNN
+        if not alone or plain or torch.compiler.is_compiling():
             return super().forward(input)
         padding = cast(tuple[int, ...], self.padding)
         return torch.mkldnn_convolution(input, self.weight, self.bias, padding, self.stride, self.dilation, self.groups)
