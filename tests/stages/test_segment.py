@@ -23,6 +23,7 @@ from pathosynth.segmenters.record import read_segmenter
 from pathosynth.stages import segment
 from pathosynth.stages.batch import Options, execute
 from pathosynth.stages.segment_training import Tables, with_own_names
+from pathosynth.stages.segmentation import Segmentation
 
 Brain = Callable[..., tuple[Volume, Volume]]
 
@@ -85,7 +86,7 @@ def perfect(tested: Path, monkeypatch: pytest.MonkeyPatch) -> Perfect:
 
 def run(table: Path, training: Sequence[Path], out: Path, *settings: str, seed: int = 0) -> dict:
     tables = Tables.read(training, "", "T2w")
-    chosen = segment.Segmentation.trained("nnunet", "small", settings, tables, out)
+    chosen = Segmentation.trained("nnunet", "small", settings, tables, out)
     options = Options(out=out, seed=seed)
     return execute(segment.plan(segment.read_test(table, ""), chosen, options, unwatched), options).content
 
@@ -111,18 +112,18 @@ def test_prepared_data_serve_a_training_on_the_same_cases_alone(
     monkeypatch.setattr(nnunet, "prepare", lambda data, config, folder, machine: asked.append(folder))
     sets = ("epochs=3",)
     tables = Tables.read([tested], "", "T2w")
-    chosen = segment.Segmentation.trained("nnunet", "small", sets, tables, tmp_path / "ready").only_prepared()
+    chosen = Segmentation.trained("nnunet", "small", sets, tables, tmp_path / "ready").only_prepared()
     options = Options(out=tmp_path / "ready")
     execute(segment.plan([], chosen, options, unwatched), options)
     assert asked == [tmp_path / "ready/segmenter"]
     assert not perfect.trained, "trained although only asked to prepare"
 
-    again = segment.Segmentation.trained("nnunet", "small", sets, tables, tmp_path / "out").after(tmp_path / "ready")
+    again = Segmentation.trained("nnunet", "small", sets, tables, tmp_path / "out").after(tmp_path / "ready")
     assert again.prepared == tmp_path / "ready/segmenter"
     other = Tables.read([make_table(tmp_path / "other", {"one": small_brain()})], "", "T2w")
     for wrong in (
-        segment.Segmentation.trained("nnunet", "small", sets, other, tmp_path / "out"),
-        segment.Segmentation.trained("nnunet", "small", ("epochs=4",), tables, tmp_path / "out"),
+        Segmentation.trained("nnunet", "small", sets, other, tmp_path / "out"),
+        Segmentation.trained("nnunet", "small", ("epochs=4",), tables, tmp_path / "out"),
     ):
         with pytest.raises(ConfigError, match="of other cases or settings"):
             wrong.after(tmp_path / "ready")

@@ -52,6 +52,7 @@ def segment(
     from pathosynth.runs.errors import ConfigError
     from pathosynth.stages import segment
     from pathosynth.stages.segment_training import Tables
+    from pathosynth.stages.segmentation import Segmentation
 
     if train and model:
         raise ConfigError("--train and --model: expected one of them. A segmenter trained before learns no more.")
@@ -63,12 +64,12 @@ def segment(
         raise ConfigError("expected -i CASES to segment, or --train CASES to learn from; found neither.")
     if train:
         tables = Tables.read(train, scheme, contrast)
-        chosen = segment.Segmentation.trained(segmenter, plan, settings, tables, common.output)
+        chosen = Segmentation.trained(segmenter, plan, settings, tables, common.output)
         chosen = chosen.only_prepared() if only_prepare else chosen.after(prepared) if prepared else chosen
     elif model:
-        chosen = segment.Segmentation.stored(model, settings)
+        chosen = Segmentation.stored(model, settings)
     else:
-        chosen = segment.Segmentation.elsewhere(segmenter, settings)
+        chosen = Segmentation.elsewhere(segmenter, settings)
     cases = segment.read_test(source, scheme) if source else []
     watch = functools.partial(step_progress, common.quiet)
     run_plan(segment.plan(cases, chosen, run_options(common), watch), common)
