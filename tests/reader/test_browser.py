@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,7 +250,8 @@ def test_cross_hair_links_the_planes(playwright: Any, tmp_path: Path) -> None:
         middle = (frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
         step = 0.125 * frame["width"]  # half of it is half the volume: the image fills the width of its tile
         page.mouse.click(middle[0] + step, middle[1] + step)
-        page.wait_for_timeout(300)
+        shown = page.locator('.plane[data-plane="coronal"] .slice')
+        shown.filter(has_not_text=re.compile(rf"^{before['coronal'][0]}/")).wait_for()
         after = slices(page)
         assert after["axial"] == before["axial"]
         assert after["coronal"][0] < before["coronal"][0]  # down on an axial slice is towards the back
