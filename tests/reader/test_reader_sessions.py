@@ -65,6 +65,22 @@ def test_an_idle_log_in_goes_on_with_its_link_in_its_browser(restless: Served) -
     assert gone.http.post("/api/session", json={"token": later}).status_code == 401
 
 
+def test_log_ins_of_an_older_server_go_on(toy: Path, serve: Callable[..., Served]) -> None:
+    """Its database has no times at which people were seen; they count from the log-in."""
+    before = serve(toy)
+    browser = before.browser("R1")
+    before.store.run(lambda connection: connection.exec_driver_sql("DROP TABLE seen")).result()
+    before.store.close()
+    after = serve(toy, idle=timedelta(hours=12))
+    again = Browser(after.app)
+    again.http.cookies, again.http.headers = browser.http.cookies, browser.http.headers
+    for _ in range(3):
+        after.wait(0.4)
+        assert again.http.get("/api/me").status_code == 200
+    after.wait(0.6)
+    assert again.http.get("/api/me").status_code == 401
+
+
 def test_an_invitation_is_taken_back(served: Served) -> None:
     """Used links and open ones are void, the log-in ends at once, answers and place stay; others go on."""
     open_link, other = invite(served.opened, "R1", "reader"), served.browser("R2")
@@ -89,7 +105,7 @@ def test_a_command_ends_a_log_in_while_the_server_runs(served: Served, toy: Path
     browser = served.browser("R1")
     run = CliRunner()
     done = run.invoke(app, ["reader", "revoke", str(toy), "--name", "R1"])
-    assert (done.exit_code, done.output.split(";")[0]) == (0, "R1: 1 invitations taken back")
+    assert (done.exit_code, done.output.split(";")[0]) == (0, "R1: links taken back: 1")
     assert browser.http.get("/api/me").status_code == 401
     refused = run.invoke(app, ["reader", "revoke", str(toy), "--name", "R2"])
     assert refused.exit_code == 2

@@ -112,7 +112,7 @@ def revoke(
 
     ended = take_back(open_study(folder), name)
     show({"name": name, "revoked": ended}, common,
-         f"{name}: {ended} invitations taken back; to let {name} go on, invite {name} again")  # fmt: skip
+         f"{name}: links taken back: {ended}; to let {name} go on, invite {name} again")  # fmt: skip
 
 
 @command("status", "Stages", reader_app)
