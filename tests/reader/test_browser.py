@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +156,10 @@ def test_comes_back_to_the_same_place(playwright: Any, tmp_path: Path) -> None:
             wait_for_case(page, 2)
             press(page, "1", "0", "r", "s", "Enter")
             page.keyboard.type("edge of the cortex")
-            press(page, "Escape", *["ArrowUp"] * 3, " ", *["ArrowDown"] * 4, "Shift+ArrowRight", "+", "x", "ArrowLeft")
+            press(page, "Escape", *["ArrowUp"] * 3, " ", *["ArrowDown"] * 4, "Shift+ArrowRight", "+", "x")
+            with page.expect_response(tells_question("artefacts")):  # the view after the last key has come
+                press(page, "ArrowLeft")
             wait_until_saved(page)
-            page.wait_for_timeout(1_000)  # longer than the view waits before it is sent
             before = place(page)
             kill_browser(tmp_path / "one")
         with reader_page(playwright, tmp_path / "two", watched) as page:
@@ -170,6 +171,16 @@ def test_comes_back_to_the_same_place(playwright: Any, tmp_path: Path) -> None:
     assert before["question"] == "artefacts"
     assert len(set(before["slices"])) > 1
     assert watched == Watched()
+
+
+def tells_question(name: str) -> Callable[[Any], bool]:
+    """Whether a response confirms a view in which this question is active."""
+
+    def tells(response: Any) -> bool:
+        told = response.url.endswith("/view") and response.status == 204
+        return told and response.request.post_data_json["view"]["question"] == name
+
+    return tells
 
 
 CUBE = 40
