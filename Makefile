@@ -4,8 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SLOW_SECONDS ?= 1200
-SLOW_OPTIONS ?=
+SLOW_SECONDS ?= 1600
 NPM := $(shell command -v npm)
 MODULES := viewer/node_modules/.package-lock.json
 PAGES := src/pathosynth/reader/static/read.html
@@ -37,7 +36,7 @@ test: $(STAMP) $(if $(NPM),$(MODULES))
 	$(if $(NPM),cd viewer && npm test --silent,@echo "npm is not installed: the reader study's pages are not tested")
 
 test-slow: $(STAMP)
-	$(BIN)/pytest -m 'slow and not real_data' --seconds $(SLOW_SECONDS) $(SLOW_OPTIONS)
+	$(BIN)/pytest -m 'slow and not real_data' --seconds $(SLOW_SECONDS)
 
 lint: $(STAMP) $(if $(NPM),$(MODULES))
 	$(BIN)/ruff check

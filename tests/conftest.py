@@ -1,8 +1,9 @@
 """Fixtures shared by all tests."""
 
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,16 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real MRI: {root} is not a folder; set PATHOSYNTH_DATA to one")
     return root
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command that is run inside a test sets the log up on its own stream, which is closed when it ends."""
+    handlers, level = set(logging.root.handlers), logging.root.level
+    yield
+    for handler in set(logging.root.handlers) - handlers:
+        logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
 
 
 @pytest.fixture

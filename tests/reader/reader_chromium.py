@@ -128,7 +128,7 @@ class Watched:
 
     def console(self, message: Any) -> None:
         """Called with every line of the console; a server that is away is not the page's fault."""
-        if message.type == "error" and "ERR_CONNECTION" not in message.text:
+        if message.type == "error" and not re.search("ERR_(CONNECTION|EMPTY_RESPONSE)", message.text):
             self.errors.append(message.text)
 
 

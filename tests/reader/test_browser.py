@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,10 @@ def test_comes_back_to_the_same_place(playwright: Any, tmp_path: Path) -> None:
             wait_for_case(page, 2)
             press(page, "1", "0", "r", "s", "Enter")
             page.keyboard.type("edge of the cortex")
-            press(page, "Escape", *["ArrowUp"] * 3, " ", *["ArrowDown"] * 4, "Shift+ArrowRight", "+", "x", "ArrowLeft")
+            press(page, "Escape", *["ArrowUp"] * 3, " ", *["ArrowDown"] * 4, "Shift+ArrowRight", "+", "x")
+            with page.expect_response(tells_question("artefacts")):  # the view after the last key has come
+                press(page, "ArrowLeft")
             wait_until_saved(page)
-            page.wait_for_timeout(1_000)  # longer than the view waits before it is sent
             before = place(page)
             kill_browser(tmp_path / "one")
         with reader_page(playwright, tmp_path / "two", watched) as page:
@@ -169,6 +171,16 @@ def test_comes_back_to_the_same_place(playwright: Any, tmp_path: Path) -> None:
     assert before["question"] == "artefacts"
     assert len(set(before["slices"])) > 1
     assert watched == Watched()
+
+
+def tells_question(name: str) -> Callable[[Any], bool]:
+    """Whether a response confirms a view in which this question is active."""
+
+    def tells(response: Any) -> bool:
+        told = response.url.endswith("/view") and response.status == 204
+        return told and response.request.post_data_json["view"]["question"] == name
+
+    return tells
 
 
 CUBE = 40
@@ -249,7 +261,8 @@ def test_cross_hair_links_the_planes(playwright: Any, tmp_path: Path) -> None:
         middle = (frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
         step = 0.125 * frame["width"]  # half of it is half the volume: the image fills the width of its tile
         page.mouse.click(middle[0] + step, middle[1] + step)
-        page.wait_for_timeout(300)
+        shown = page.locator('.plane[data-plane="coronal"] .slice')
+        shown.filter(has_not_text=re.compile(rf"^{before['coronal'][0]}/")).wait_for()
         after = slices(page)
         assert after["axial"] == before["axial"]
         assert after["coronal"][0] < before["coronal"][0]  # down on an axial slice is towards the back

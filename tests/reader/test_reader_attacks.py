@@ -181,6 +181,77 @@ def test_no_other_origin_is_let_in(served: Served, origin: str) -> None:
     assert browser.http.put(path, json=body, headers={"Origin": "http://127.0.0.1"}).status_code == 200
 
 
+def test_refusals_are_logged_a_line_each(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Failed log-ins and refused requests: time, what, who where he is known, from where; no token and no answer."""
+    token = invite(served.opened, "R1", "reader")
+    reader = served.browsers["R1"] = Browser(served.app, token)
+    admin, nobody = served.browser("boss", "admin"), Browser(served.app)
+    slot, hidden = reader.current(), "a comment of his"
+    caplog.clear()
+    nobody.http.post("/api/session", json={"token": "guessed"})
+    nobody.http.post("/api/session", json={"token": token})
+    reader.http.get("/api/admin/progress")
+    reader.http.put(f"/api/slots/{slot}/view", json={"view": {}}, headers={"X-CSRF-Token": "no"})
+    reader.answer(slot, "comment", [hidden])
+    reader.complete(slot)
+    reader.http.put(f"/api/slots/{slot}/answers/comment", json={hidden: hidden})
+    admin.http.get(f"/api/slots/{slot}")
+    nobody.http.get(f"/{token}?token={token}")
+    nobody.http.get("/", headers={"Host": "evil.example"})
+    nobody.http.post("/api/session", json={"token": token}, headers={"Origin": EVIL})
+    for _ in range(9):
+        nobody.http.post("/api/session", json={"token": "guessed"})
+    known = "/api/slots/{slot}"
+    expected = [
+        "401 POST /api/session, reader -",
+        "401 POST /api/session, reader R1",
+        "403 GET /api/admin/progress, reader R1",
+        f"403 PUT {known}/view, reader -",
+        f"422 PUT {known}/answers/{{question}}, reader R1",
+        f"409 POST {known}/complete, reader R1",
+        f"422 PUT {known}/answers/{{question}}, reader -",
+        f"403 GET {known}, reader boss",
+        "404 GET (no route), reader -",
+        "421 GET (no route), reader -",
+        "403 POST (no route), reader -",
+        *["401 POST /api/session, reader -"] * 8,
+        "429 POST /api/session, reader -",
+    ]
+    assert refusals(caplog) == [f"2026-01-05T09:00:00+00:00 refused {line}, from testclient" for line in expected]
+    assert not [secret for secret in (token, hidden, "guessed", slot) if secret in caplog.text]
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Lines about refused requests."""
+    return [record.getMessage() for record in caplog.records if record.name == "pathosynth.reader.journal"]
+
+
+@pytest.mark.parametrize(
+    "address", ["::1\n2026-01-05 refused", "1.2.3.4, from 127.0.0.1", "\x1b[2J", "\u2028\u202e", "x" * 5000, "", None]
+)
+def test_nothing_that_is_sent_can_look_like_another_line(
+    served: Served, caplog: pytest.LogCaptureFixture, address: str | None
+) -> None:
+    """Neither by method or path nor by the address, which is a header's where a proxy sets it."""
+
+    async def call(method: str, path: str) -> None:
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Any) -> None:
+            pass
+
+        scope = {"type": "http", "method": method, "path": path, "raw_path": b"/", "query_string": b"",
+                 "client": None if address is None else (address, 1), "server": ("127.0.0.1", 80), "scheme": "http",
+                 "root_path": "", "http_version": "1.1", "headers": [(b"host", b"127.0.0.1")]}  # fmt: skip
+        await served.app(scope, receive, send)
+
+    asyncio.run(call("GET\r\nX", "/api/me\n2026-01-05 refused"))
+    (line,) = refusals(caplog)
+    told = r"2026-01-05T09:00:00\+00:00 refused 404 GET\?\?X \(no route\), reader -, from "
+    assert re.fullmatch(told + r"[A-Za-z0-9.:?\[-]{1,64}", line)
+
+
 # Secrets in the log of a failed request, as in CVE-2026-86049
 def test_the_log_of_a_fault_holds_no_token_and_no_answer(
     served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from reader_browser import Browser
 from reader_served import Served
+from sqlalchemy import func, select
 
 from pathosynth.reader.encode import HEADER_BYTES
+from pathosynth.reader.log import views
 
 
 def read(browser: Browser, number: int) -> list[str]:
@@ -160,6 +162,30 @@ def test_a_view_that_could_not_be_given_back_is_refused(served: Served, view: st
     response = browser.http.put(f"/api/slots/{slot}/view", content=f'{{"view": {view}}}', headers=head)
     assert response.status_code == 422
     assert browser.get(f"/api/slots/{slot}")["view"] is None
+
+
+def test_a_view_of_a_closed_image_is_nothing_to_do(served: Served) -> None:
+    """It may come late, after training or a block has ended too; one of an image to come or of another is refused."""
+    browser, other = served.browser("R1"), served.browser("R2")
+    slots = [slot.slot for block in served.opened.plan.readers[0] for slot in block.slots]
+    first, late = {"view": {"cursor": [1, 2, 3]}}, {"view": {"cursor": [4, 5, 6]}}
+    assert browser.http.put(f"/api/slots/{slots[0]}/view", json=first).status_code == 204
+    read(browser, 1)
+    assert browser.http.put(f"/api/slots/{slots[0]}/view", json=late).status_code == 204
+    assert browser.get(f"/api/slots/{slots[0]}")["view"] == first["view"]
+    for done in (2, 8):  # the end of the training, and of the first block with the second one locked
+        read(browser, done - browser.get("/api/progress")["done"])
+        assert browser.http.put(f"/api/slots/{slots[done - 1]}/view", json=late).status_code == 204
+    statuses = [browser.http.put(f"/api/slots/{slot}/view", json=late).status_code for slot in slots]
+    assert statuses == [204] * 8 + [409] * 6
+    assert other.http.put(f"/api/slots/{slots[0]}/view", json=late).status_code == 404
+    assert stored_views(served) == 1
+
+
+def stored_views(served: Served) -> int:
+    """How many views the database keeps."""
+    count = select(func.count()).select_from(views)
+    return served.store.run(lambda connection: connection.execute(count).scalar_one()).result()
 
 
 def test_coming_back_after_a_crash(toy: Path, serve: Callable[..., Served]) -> None:

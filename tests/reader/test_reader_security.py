@@ -5,6 +5,7 @@ import json
 import mimetypes
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,8 @@ def test_only_known_host_names_are_served(served: Served, host: str, status: int
 @pytest.mark.parametrize(("host", "refused"), [("0.0.0.0", True), ("192.168.1.5", True), ("::", True), ("lab", True)])
 def test_other_machines_are_let_in_only_on_purpose(toy: Path, host: str, refused: bool) -> None:
     with pytest.raises(ConfigError, match="--allow-host"):
-        serve_here(toy, host=host, port=1, database="", allowed=[], https=False, told=lambda line: None)
+        serve_here(toy, host=host, port=1, database="", allowed=[], https=False, idle=timedelta(hours=1),
+                   told=lambda line: None)  # fmt: skip
 
 
 def places_of_names() -> Iterator[tuple[str, str]]:
@@ -250,8 +252,25 @@ def test_the_brake_forgets_and_stays_small() -> None:
 def test_many_addresses_together_are_braked_too() -> None:
     brake = Brake(clock=lambda: 0.0)
     for n in range(100):
+        assert brake.wait_to_fail("a new one") == 0
         brake.failed(f"address {n}")
-    assert brake.wait("a new one") > 0
+    assert 0 < brake.wait_to_fail("a new one") <= 61
+    assert brake.wait("a new one") == 0
+
+
+def test_whoever_fails_keeps_nobody_else_out(toy: Path, serve: Callable[..., Served]) -> None:
+    """While all together are braked, wrong and used tokens are told to wait alike, and a good one logs in."""
+    brake = Brake(clock=lambda: 0.0)
+    served = serve(toy, brake=brake)
+    for n in range(100):
+        brake.failed(f"address {n}")
+    used, good = invite(served.opened, "R1", "reader"), invite(served.opened, "R2", "reader")
+    served.browsers["R1"] = Browser(served.app, used)
+    told = [Browser(served.app).http.post("/api/session", json={"token": token}) for token in ("guess", used)]
+    assert [response.status_code for response in told] == [429, 429]
+    assert told[0].json() == told[1].json()
+    served.browsers["R2"] = Browser(served.app, good)
+    assert served.browsers["R2"].get("/api/me")["name"] == "R2"
 
 
 def test_large_requests_are_refused(served: Served) -> None:

@@ -103,7 +103,7 @@ async function open(session, id, progress) {
   showLoading("");
   session.current = reading;
   beginCase(reading);
-  showSaving(waitingIn(outbox).length, session.failures);
+  showSaving(waitingIn(outbox).length, outbox.failures);
   session.busy = false;
   session.volumes.prefetch(slot.next_volume);
 }
@@ -136,7 +136,7 @@ export async function complete(session) {
     return;
   }
   session.busy = true;
-  showNotice(session.failures ? "The case will be completed once its answers are saved." : "");
+  showNotice(session.outbox.failures ? "The case will be completed once its answers are saved." : "");
   const body = { key: crypto.randomUUID(), elapsed_ms: reading.clock.elapsedMs() };
   await drained(session.outbox);
   try {

@@ -18,7 +18,7 @@ function explain(error) {
 }
 
 async function signIn() {
-  const token = field.value.trim();
+  const token = field.value.trim().replace(/^.*#/, ""); // a whole link will do
   if (!token) {
     message.textContent = "Enter the token from your invitation.";
     field.focus();

@@ -15,7 +15,7 @@ import { backoffMs, pause } from "./patience.js";
  * @property {string} name Under which the storage keeps what waits.
  * @property {(entry: Entry, answers: Answers) => void} onSaved
  * @property {(entry: Entry, error: Refused) => void} onRefused
- * @property {(failures: number) => void} onState Called with the failed tries so far; 0 when all is saved.
+ * @property {() => void} onState Called when an answer has come, when a try has failed, and when all is saved.
  * @property {() => void} onSignedOut
  * @property {(ms: number) => Promise<void>} [wait]
  */
@@ -25,6 +25,7 @@ import { backoffMs, pause } from "./patience.js";
  * @property {Post} post
  * @property {Entry[]} queue Oldest first.
  * @property {(() => void)[]} waiters Called once nothing waits.
+ * @property {number} failures Tries to save that failed since the last success.
  * @property {boolean} sending
  */
 
@@ -48,13 +49,14 @@ function parse(text) {
  * @returns {Outbox}
  */
 export function createOutbox(post) {
-  return { post, queue: parse(post.storage.getItem(post.name)), waiters: [], sending: false };
+  return { post, queue: parse(post.storage.getItem(post.name)), waiters: [], failures: 0, sending: false };
 }
 
 /** @param {Outbox} outbox @param {Entry} entry */
 export function addEntry(outbox, entry) {
   outbox.queue.push(entry);
   keep(outbox);
+  outbox.post.onState();
   void sendAll(outbox);
 }
 
@@ -95,6 +97,7 @@ async function sendFirst(outbox) {
   });
   queue.shift();
   keep(outbox);
+  outbox.failures = 0;
   if (outcome instanceof Refused) post.onRefused(entry, outcome);
   else post.onSaved(entry, outcome);
 }
@@ -105,18 +108,17 @@ export async function sendAll(outbox) {
   outbox.sending = true;
   const { queue, post } = outbox;
   try {
-    for (let failures = 0; queue.length;) {
+    while (queue.length) {
       try {
         await sendFirst(outbox);
-        failures = 0;
       } catch (error) {
         if (!(error instanceof Away)) throw error;
-        failures += 1;
-        post.onState(failures);
-        await (post.wait ?? pause)(backoffMs(failures));
+        outbox.failures += 1;
+        post.onState();
+        await (post.wait ?? pause)(backoffMs(outbox.failures));
       }
     }
-    post.onState(0);
+    post.onState();
     outbox.waiters.splice(0).forEach((resolve) => resolve());
   } catch (error) {
     if (!(error instanceof Refused)) throw error;

@@ -32,7 +32,6 @@ import { createVolumes } from "./volumes.js";
  * @property {Case | null} current
  * @property {boolean} busy Whether a case is being opened or completed; answers wait for that.
  * @property {string} block Kind of the block of the last case.
- * @property {number} failures Tries to save that failed since the last success.
  */
 
 export const toLogin = () => location.replace("/login");
@@ -85,7 +84,6 @@ function sessionOutbox(session) {
     storage: sessionStorage,
     send: (entry) => send(call, entry),
     onSaved(entry, answers) {
-      session.failures = 0;
       if (entry.slot === session.current?.id) confirm(session.current, answers, entry.kind === "undo");
     },
     async onRefused(entry, error) {
@@ -94,10 +92,9 @@ function sessionOutbox(session) {
       const slot = /** @type {Slot} */ (await persist(() => call("GET", `/api/slots/${entry.slot}`)));
       if (entry.slot === session.current?.id) confirm(session.current, slot.answers, entry.kind === "answer");
     },
-    onState(failures) {
-      session.failures = failures;
+    onState() {
       if (!session.current) return;
-      showSaving(waitingIn(session.outbox).length, failures);
+      showSaving(waitingIn(session.outbox).length, session.outbox.failures);
       refreshCase(session.current);
     },
     onSignedOut: toLogin,
@@ -115,7 +112,6 @@ export async function createSession(me) {
     current: null,
     busy: true,
     block: "",
-    failures: 0,
   });
   session.outbox = sessionOutbox(session);
   session.stage = await createStage(me.study, () => session.current && keepView(session.current));

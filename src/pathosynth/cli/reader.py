@@ -61,11 +61,17 @@ def serve(
         list[str], typer.Option("--allow-host", help="Name by which browsers reach this machine; may be repeated.")
     ] = [],  # noqa: B006, typer needs the plain default
     https: Annotated[bool, typer.Option("--https", help="A proxy in front speaks https with the browsers.")] = False,
+    idle_hours: Annotated[
+        float, typer.Option("--idle-hours", min=0.1, max=2160, help="Hours without a request that end a log-in.")
+    ] = 12.0,
 ) -> None:
     """Serve a study to its readers, by default to this machine only."""
+    from datetime import timedelta
+
     from pathosynth.reader.serve import serve as serve_study
 
-    serve_study(folder, host=host, port=port, database=database, allowed=allow_host, https=https,
+    idle = timedelta(hours=idle_hours)
+    serve_study(folder, host=host, port=port, database=database, allowed=allow_host, https=https, idle=idle,
                 told=lambda line: None if common.quiet else typer.echo(line, err=True))  # fmt: skip
 
 
@@ -91,6 +97,22 @@ def invite(
     token = make_invite(open_study(folder), name, roles[role])
     link = f"{url.rstrip('/')}/login#{token}"
     show({"name": name, "role": role, "token": token, "link": link}, common, link)
+
+
+@command("revoke", "Stages", reader_app)
+def revoke(
+    common: Talk,
+    *,
+    folder: Folder,
+    name: Annotated[str, typer.Option("--name", help="Whose links and log-ins are to end, as invited, e.g. R1.")],
+) -> None:
+    """Take somebody's invitations back and end his log-ins at once; his answers stay, and the server may be running."""
+    from pathosynth.reader.folder import open_study
+    from pathosynth.reader.invites import revoke as take_back
+
+    ended = take_back(open_study(folder), name)
+    show({"name": name, "revoked": ended}, common,
+         f"{name}: links taken back: {ended}; to let {name} go on, invite {name} again")  # fmt: skip
 
 
 @command("status", "Stages", reader_app)

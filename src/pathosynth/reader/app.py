@@ -30,7 +30,7 @@ def make_app(site: Site, *, hosts: Collection[str] = (), static: Path = STATIC) 
         hosts: host names it answers to beside those of this machine.
         static: folder of the built pages.
     """
-    return Gate(make_api(site, static), {*LOCAL, *hosts}, site.https)
+    return Gate(make_api(site, static), {*LOCAL, *hosts}, site.https, site.clock)
 
 
 def make_api(site: Site, static: Path = STATIC) -> FastAPI:

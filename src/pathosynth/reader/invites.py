@@ -19,6 +19,7 @@ from pathosynth.runs.files import json_text, write_text
 
 Role = Literal["reader", "admin"]
 _TOKEN_BYTES = 32
+_REVOKED = "revoked"
 
 
 class Invite(Config):
@@ -59,15 +60,45 @@ def invite(opened: Opened, name: str, role: Role) -> str:
     return token
 
 
+def revoke(opened: Opened, name: str) -> int:
+    """Take all invitations of somebody back; returns how many there were.
+
+    His links log nobody in any more, and a running server refuses the next request of a log-in that began with one. His
+    answers stay, and so does his place in the plan: invited again, he goes on where he was.
+
+    Raises:
+        ConfigError: nobody of this name was ever invited.
+    """
+    folder = opened.folder.invites
+    with _locked(folder):
+        names = {one.name for one in invites(folder).values()}
+        if name not in names:
+            told = ", ".join(sorted(names)) or "nobody"
+            raise ConfigError(f"--name {name}: was never invited to {opened.folder.root}. Choose of: {told}.")
+        (folder / _REVOKED).mkdir(exist_ok=True)
+        good = [path for path in _files(folder) if read_model(path, Invite).name == name]
+        for path in good:
+            path.rename(folder / _REVOKED / path.name)
+    return len(good)
+
+
 def invites(folder: Path) -> dict[str, Invite]:
-    """All invitations by the hash of their token."""
-    return {path.stem: read_model(path, Invite) for path in sorted(folder.glob("*.json"))}
+    """All invitations by the hash of their token, those that were taken back among them."""
+    return {path.stem: read_model(path, Invite) for path in [*_files(folder), *_files(folder / _REVOKED)]}
+
+
+def is_good(folder: Path, token_sha256: str) -> bool:
+    """Whether the invitation of a token's hash is there and was not taken back."""
+    return (folder / f"{token_sha256}.json").is_file()
 
 
 def find_invite(folder: Path, token: str) -> Invite | None:
-    """The invitation of a token, or none."""
-    path = folder / f"{hashed(token)}.json"
-    return read_model(path, Invite) if path.is_file() else None
+    """The invitation of a token, or none where it was taken back."""
+    return read_model(folder / f"{hashed(token)}.json", Invite) if is_good(folder, hashed(token)) else None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
 
 
 def _next_place(opened: Opened, known: dict[str, Invite], role: Role) -> int | None:

@@ -53,6 +53,14 @@ sessions = Table(
     Column("at", String(32), nullable=False),
     Column("ended", Integer, nullable=False, default=0),
 )
+seen = Table(
+    "seen",
+    TABLES,
+    Column("cookie_sha256", ForeignKey("sessions.cookie_sha256"), primary_key=True),
+    Column("at", String(32), nullable=False),
+)
+"""When somebody last sent a request, give or take a hundredth of the time he may be idle."""
+
 views = Table(
     "views",
     TABLES,

@@ -177,11 +177,13 @@ def complete(asking: Asking, name: str, key: str, elapsed_ms: int) -> dict[str, 
 
 
 def keep_view(asking: Asking, name: str, view: Mapping[str, Any]) -> None:
-    """Remember where a reader looks.
+    """Remember where a reader looks; nothing of an image that he has closed, whose last view may come late.
 
     Raises:
-        Refused: the slot is not open, or the view is not small JSON.
+        Refused: the slot is not his or not open yet, or the view is not small JSON.
     """
+    if _own(asking, name).position < asking.done():
+        return
     _open_place(asking, name, ahead=0)
     try:
         json.dumps(view, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but cannot be sent back

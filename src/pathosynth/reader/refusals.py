@@ -4,7 +4,7 @@ from pathosynth.runs.errors import PathosynthError
 
 
 class Refused(PathosynthError):
-    """A request that is not granted; raised before anything is written.
+    """A request that is not granted; raised before anything of it is written.
 
     Attributes:
         status: of the HTTP response.

@@ -62,24 +62,36 @@ class View(_Body):
 
 @router.post("/session")
 async def begin_session(request: Request, body: LogIn, response: Response) -> dict[str, str]:
-    """Log in with an invitation, which then is used up."""
+    """Log in with an invitation, which then is used up.
+
+    Who fails too often is kept out, with a good token too. Where all together fail too often, wrong tokens alone are
+    refused by the brake, so that nobody can keep others out; with 256 random bits, none is found by trying.
+    """
     site = site_of(request)
     address = request.client.host if request.client else ""
-    wait = site.brake.wait(address)
-    if wait:
-        raise Refused(429, f"Too many failed log-ins. Try again in {wait} s.", wait)
+    if wait := site.brake.wait(address):
+        raise _braked(wait)
     invite = find_invite(site.opened.folder.invites, body.token)
     try:
         if invite is None:
             raise not_accepted()
-        cookie = await site.run(lambda connection: log_in(connection, invite, body.token, site.clock()))
+        request.state.person = invite.name
+        given = cookie_of(request)
+        cookie = await site.run(lambda connection: log_in(connection, invite, body.token, site.clock(), given))
     except Refused:
+        wait = site.brake.wait_to_fail(address)
         site.brake.failed(address)
+        if wait:
+            raise _braked(wait) from None
         raise
     response.set_cookie(
         site.cookie, cookie, max_age=SESSION_DAYS * 86_400, httponly=True, samesite="strict", secure=site.https
     )
     return {"name": invite.name, "role": invite.role}
+
+
+def _braked(wait: int) -> Refused:
+    return Refused(429, f"Too many failed log-ins. Try again in {wait} s.", wait)
 
 
 @router.delete("/session", status_code=204, dependencies=[Checked])

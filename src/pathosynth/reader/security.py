@@ -4,11 +4,14 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from datetime import datetime
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pathosynth.reader.journal import note_refusal
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 """Host names that always work."""
@@ -35,10 +38,11 @@ _HTTPS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 class Gate:
-    """ASGI wrapper: refuses foreign hosts and origins and large bodies, and puts the headers on everything."""
+    """ASGI wrapper: refuses foreign hosts and origins and large bodies, logs refusals, puts headers on everything."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], https: bool) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], https: bool, clock: Callable[[], datetime]) -> None:
         self._app = app
+        self._clock = clock
         self._hosts = frozenset(host.lower() for host in hosts)
         self._headers = HEADERS | (_HTTPS_HEADERS if https else {})
 
@@ -49,7 +53,7 @@ class Gate:
             return
         refusal = self._refusal(scope)
         if refusal is not None:
-            await refusal(scope, receive, self._with_headers(send))
+            await refusal(scope, receive, self._watched(scope, send))
             return
         received = 0
 
@@ -61,7 +65,7 @@ class Gate:
                 raise HTTPException(413, "The request is too large.")
             return message
 
-        await self._app(scope, limited, self._with_headers(send))
+        await self._app(scope, limited, self._watched(scope, send))
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
@@ -77,9 +81,11 @@ class Gate:
             return _refused(413, "The request is too large.")
         return None
 
-    def _with_headers(self, send: Send) -> Send:
+    def _watched(self, scope: Scope, send: Send) -> Send:
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if 400 <= message["status"] < 500:
+                    note_refusal(scope, message["status"], self._clock())
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 for name, value in self._headers.items():
                     headers[name] = value
@@ -97,15 +103,12 @@ class Brake:
         self._failed: OrderedDict[str, list[float]] = OrderedDict()
 
     def wait(self, address: str) -> int:
-        """Seconds until this address may try again; 0 when it may now."""
-        everyone = self._recent("")
-        own = self._recent(address)
-        until = 0.0
-        if len(own) >= self._each:
-            until = own[-self._each] + self._seconds
-        if len(everyone) >= self._together:
-            until = max(until, everyone[-self._together] + self._seconds)
-        return max(0, int(until - self._clock()) + 1) if until else 0
+        """Seconds until this address may try again, whatever others do; 0 when it may now."""
+        return self._until(self._recent(address), self._each)
+
+    def wait_to_fail(self, address: str) -> int:
+        """Seconds until this address may fail again, those counted that failed elsewhere; 0 when it may now."""
+        return max(self.wait(address), self._until(self._recent(""), self._together))
 
     def failed(self, address: str) -> None:
         """Count a failed log-in."""
@@ -119,6 +122,11 @@ class Brake:
     def remembered(self) -> int:
         """Addresses that are kept."""
         return len(self._failed)
+
+    def _until(self, times: list[float], most: int) -> int:
+        if len(times) < most:
+            return 0
+        return max(0, int(times[-most] + self._seconds - self._clock()) + 1)
 
     def _recent(self, address: str) -> list[float]:
         since = self._clock() - self._seconds

@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
@@ -19,7 +20,7 @@ MOST_CONNECTIONS = 1000
 
 
 def serve(
-    root: Path, *, host: str, port: int, database: str, allowed: Sequence[str], https: bool,
+    root: Path, *, host: str, port: int, database: str, allowed: Sequence[str], https: bool, idle: timedelta,
     told: Callable[[str], None], static: Path = STATIC,
 ) -> None:  # fmt: skip
     """Serve a study until it is stopped.
@@ -31,6 +32,7 @@ def serve(
         database: SQLAlchemy address; empty for the study's SQLite file.
         allowed: host names that browsers may use beside those of this machine.
         https: browsers reach the server through https, by a proxy.
+        idle: how long a log-in lasts without a request.
         told: called with what to tell before serving begins.
         static: folder of the built pages.
 
@@ -52,7 +54,7 @@ def serve(
             signal.signal(ending, lambda *_: None)  # uvicorn stops by them, and would then end the process at once
         try:
             told(f"http://{host}:{port}/ serves '{opened.protocol.title}'; stop it with Ctrl-C.")
-            app = make_app(Site(opened, store, https=https), hosts=allowed, static=static)
+            app = make_app(Site(opened, store, https=https, idle=idle), hosts=allowed, static=static)
             settings = uvicorn.Config(
                 app, log_level=logging.WARNING, access_log=False, server_header=False,
                 limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=5,

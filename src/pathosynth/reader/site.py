@@ -4,7 +4,7 @@ import asyncio
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
@@ -15,7 +15,7 @@ from pathosynth.reader.plan import Place, places_of
 from pathosynth.reader.ratings import Asking
 from pathosynth.reader.refusals import Refused
 from pathosynth.reader.security import Brake
-from pathosynth.reader.sessions import COOKIE, Person, csrf_token, not_logged_in, person
+from pathosynth.reader.sessions import COOKIE, SESSION_DAYS, Person, csrf_token, not_logged_in, person
 from pathosynth.reader.store import Store
 
 ResultT = TypeVar("ResultT")
@@ -35,6 +35,7 @@ class Site:
         store: its answers.
         clock: tells the time; tests turn it forward.
         https: whether browsers reach the server through https.
+        idle: how long a log-in lasts without a request.
         brake: on guessing tokens.
         places: slots of every reader.
     """
@@ -43,6 +44,7 @@ class Site:
     store: Store
     clock: Callable[[], datetime] = utc_now
     https: bool = False
+    idle: timedelta = timedelta(days=SESSION_DAYS)
     brake: Brake = field(default_factory=Brake)
     places: list[list[Place]] = field(init=False)
 
@@ -71,13 +73,19 @@ def cookie_of(request: Request) -> str:
 
 
 async def as_person(request: Request, job: Callable[[Connection, Person], ResultT]) -> ResultT:
-    """Do a job for whoever is logged in.
+    """Do a job for whoever is logged in; a refusal is logged with his name.
 
     Raises:
         Refused: nobody is.
     """
     site, cookie = site_of(request), cookie_of(request)
-    return await site.run(lambda connection: job(connection, person(connection, cookie, site.clock())))
+
+    def known(connection: Connection) -> ResultT:
+        who = person(connection, cookie, site.clock(), idle=site.idle, invites=site.opened.folder.invites)
+        request.state.person = who.name
+        return job(connection, who)
+
+    return await site.run(known)
 
 
 async def as_reader(request: Request, job: Callable[..., ResultT], *values: Any) -> ResultT:

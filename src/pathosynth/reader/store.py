@@ -40,7 +40,7 @@ class Store:
     """The open database of one study.
 
     A job is a function of the connection. It may run more than once, so it changes nothing else; it raises `Refused`
-    only before it writes.
+    only before it writes more than when the asker was last seen.
     """
 
     def __init__(self, url: str, lock: Path, protocol_sha256: str) -> None:
