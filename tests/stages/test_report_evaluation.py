@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.stages import evaluate, report
 from pathosynth.stages.batch import Options, execute
 from pathosynth.stages.report.evaluated import read_evaluation
+from pathosynth.stages.report.evaluation_figures import words
 from pathosynth.stages.report.evaluation_montage import chosen, montage
 from pathosynth.stages.report.evaluation_page import page
 
@@ -181,6 +183,32 @@ def test_a_page_without_the_volumes_says_so(evaluation: Path, tmp_path: Path) ->
 
 def test_another_structure_can_be_shown_closely(evaluation: Path) -> None:
     assert "Volume of white matter" in Page(page(read_evaluation(evaluation, "white_matter"), [], [])).words
+
+
+def test_a_structure_that_no_map_has_is_named_and_not_shown(evaluation: Path) -> None:
+    found = read_evaluation(evaluation)
+    gone = next(name for name in found.structures if name != "ventricles")
+    scores = [row | {"state": "both_empty"} if row["structure"] == gone else row for row in map(dict, found.scores)]
+    without = replace(found, scores=scores)
+    assert [name for name in found.structures if name not in without.structures] == [gone] == without.absent
+    assert f"In no map at all, and not shown: {words(gone)}." in Page(page(without, [], [])).words
+    assert "In no map at all" not in Page(page(found, [], [])).words
+
+
+@pytest.mark.parametrize("number", [7, 10, 20])
+def test_every_arm_has_a_colour_of_its_own(evaluation: Path, number: int) -> None:
+    found = read_evaluation(evaluation)
+    many = replace(found, scores=[dict(found.scores[0]) | {"arm": f"arm {place}"} for place in range(number)])
+    assert len(set(many.colors.values())) == number
+
+
+def test_many_comparisons_are_folded_and_what_is_said_of_them_is_said_once(evaluation: Path) -> None:
+    found = read_evaluation(evaluation)
+    remark = "3 of 4 pairs differ"
+    compared = [dict(row) | {"note": remark} for row in found.comparisons]
+    few, many = (page(replace(found, comparisons=compared * times), [], []) for times in (1, 40))
+    assert ("<details open>" in few, "<details open>" in many) == (True, False)
+    assert Page(few).words.count(remark) == Page(many).words.count(remark) == 1
 
 
 def test_what_is_no_evaluation_is_refused(evaluation: Path, tmp_path: Path) -> None:

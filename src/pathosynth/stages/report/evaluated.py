@@ -7,6 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from matplotlib.colors import to_hex
+
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.drawing.style import COLORS
 from pathosynth.runs.errors import ConfigError, InputError
@@ -17,7 +20,7 @@ FILE_NAME = "evaluation.json"
 MANY_COLORS = (
     "#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499", "#888888",
 )  # fmt: skip
-"""Of arms where there are more than seven (Paul Tol's muted scheme)."""
+"""Of arms where there are eight to ten (Paul Tol's muted scheme)."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,25 @@ class Evaluated:
 
     @cached_property
     def structures(self) -> list[str]:
-        """Judged structures, the primary one first."""
-        names = dict.fromkeys(str(row["structure"]) for row in self.scores)
-        return [self.primary, *(name for name in names if name != self.primary)]
+        """Judged structures that some map has, the primary one first."""
+        return [self.primary, *(name for name in self._judged if name != self.primary and name not in self.absent)]
+
+    @cached_property
+    def absent(self) -> list[str]:
+        """Judged structures that no map has, neither a reference nor a prediction; the primary one is shown anyway."""
+        found = {row["structure"] for row in self.scores if row["state"] != "both_empty"}
+        return [name for name in self._judged if name not in found | {self.primary}]
+
+    @property
+    def _judged(self) -> list[str]:
+        return list(dict.fromkeys(str(row["structure"]) for row in self.scores))
 
     @cached_property
     def colors(self) -> dict[str, str]:
         """One colour for each arm, the same everywhere."""
-        palette = COLORS if len(self.arms) <= len(COLORS) else MANY_COLORS
-        return {arm: palette[place % len(palette)] for place, arm in enumerate(self.arms)}
+        palettes = (COLORS, MANY_COLORS, matplotlib.colormaps["tab20"](range(20)))
+        palette = next((colors for colors in palettes if len(self.arms) <= len(colors)), palettes[-1])
+        return {arm: to_hex(palette[place % len(palette)]) for place, arm in enumerate(self.arms)}
 
     @property
     def scheme(self) -> LabelScheme:

@@ -14,6 +14,8 @@ from pathosynth.stages.subgroups import ALL
 
 TEMPLATE = "evaluation.html.jinja"
 COMPARED = ("dice", "hd95_mm", "volume_absolute_error_ml")
+MOST_OPEN = 60
+"""Comparisons that are shown at once; more are folded."""
 NAMES = {
     "dice": "Dice", "hd95_mm": "HD95", "assd_mm": "ASSD", "surface_dice": "surface Dice",
     "volume_absolute_error_ml": "absolute volume error",
@@ -51,6 +53,7 @@ def page(found: Evaluated, pictures: Sequence[Picture], missing: Sequence[str]) 
         missing: pictures whose files are gone.
     """
     named = {picture.name: picture for picture in pictures}
+    comparisons = _comparisons(found)
     return render(
         __package__,
         TEMPLATE,
@@ -61,7 +64,9 @@ def page(found: Evaluated, pictures: Sequence[Picture], missing: Sequence[str]) 
         pictures={name: picture for name, picture in named.items() if not name.startswith("examples_")},
         examples=[picture for name, picture in named.items() if name.startswith("examples_")],
         missing=missing,
-        comparisons=_comparisons(found),
+        comparisons=comparisons,
+        remarks=list(dict.fromkeys(row["note"] for row in comparisons if row["note"])),
+        most_open=MOST_OPEN,
         groups=_groups(found),
         trainings=[(arm, run_means(found, arm, found.primary, "dice")) for arm in found.arms],
         runs=_runs(found),
@@ -95,7 +100,8 @@ def _best(found: Evaluated) -> dict[str, str]:
 def _comparisons(found: Evaluated) -> list[Row]:
     """Comparisons of the metrics people ask for, the primary structure first, and whether each is for the better."""
     place = {name: order for order, name in enumerate(found.structures)}
-    rows = [row | {"good": _good(row)} for row in map(dict, found.comparisons) if row["metric"] in COMPARED]
+    shown = [dict(row) for row in found.comparisons if row["metric"] in COMPARED and row["structure"] in place]
+    rows = [row | {"good": _good(row)} for row in shown]
     arm_place = {arm: order for order, arm in enumerate(found.arms)}
     key = {metric: order for order, metric in enumerate(COMPARED)}
     return sorted(rows, key=lambda row: (place[row["structure"]], key[row["metric"]], arm_place[row["arm"]]))
@@ -161,7 +167,10 @@ def _caveats(found: Evaluated) -> list[str]:
         for text in run["unknown"]:
             unknown.setdefault(text, []).append(f"{run['arm']} (run {run['run']})")
     notes += [f"A leak cannot be ruled out for {', '.join(arms)}: {text}." for text, arms in list(unknown.items())[:8]]
-    empty = sum(row["both_empty"] for row in found.summary if row["metric"] == "dice" and row["subgroup"] == ALL)
+    if found.absent:
+        notes.append(f"In no map at all, and not shown: {', '.join(words(name) for name in found.absent)}.")
+    whole = [row for row in found.summary if row["metric"] == "dice" and row["subgroup"] == ALL]
+    empty = sum(row["both_empty"] for row in whole if row["structure"] in found.structures)
     if empty:
         notes.append(f"{empty} times a structure is in neither map; these are left out of all means.")
     return notes
