@@ -1,7 +1,9 @@
 """Montage PNG: three planes through the ventricles of every case, with label outlines."""
 
 import io
+import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,12 @@ INCHES, DPI = 1.55, 110
 MARGIN_VOXELS = 3
 FEW_LABELS = 24
 """Schemes with more labels get no legend; it would be longer than the picture."""
+NOTE = (
+    "radiological view: the patient's left is on the right (coronal, axial); sagittal: anterior is on the right. "
+    "Window: 0.5th to 99.5th percentile inside the labels."
+)
+LETTER_INCHES, LINE_INCHES, ENTRY_INCHES = 0.046, 0.12, 1.15
+"""Room for a letter, a line and an entry of the legend."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def montage(path_png: Path, rows: Sequence[Row]) -> None:
     if not rows:
         raise InputError("Montage: expected at least one case to draw, found none. Check the case table.")
     blocks = max(len(row.panels) for row in rows)
-    figure = Figure(figsize=(3 * blocks * INCHES, len(rows) * (INCHES + 0.18) + 0.8), dpi=DPI, facecolor="black")
+    figure = Figure(figsize=(3 * blocks * INCHES, len(rows) * (INCHES + 0.18) + 0.2), dpi=DPI, facecolor="black")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(rows), 3 * blocks, squeeze=False)
     extent_mm = max(_head_mm(panel.labels, row) for row in rows for panel in row.panels)
@@ -213,20 +221,21 @@ def _draw_plane(ax: Axes, index: np.ndarray, image: np.ndarray | None, scheme: L
 
 
 def _annotate(figure: Figure, rows: Sequence[Row]) -> None:
-    """Legend, convention of sides, window; room for them above and below the planes."""
-    tall = figure.get_figheight()
-    figure.subplots_adjust(0.005, 0.62 / tall, 0.995, 1 - 0.2 / tall, wspace=0.02, hspace=0.12)
-    note = (
-        "radiological view: the patient's left is on the right (coronal, axial); sagittal: anterior is on the right. "
-        "Window: 0.5th to 99.5th percentile inside the labels."
-    )
-    figure.text(0.005, 0.05 / tall, note, color="0.75", fontsize=6, va="bottom")
-    scheme = rows[0].scheme
-    if len(scheme.values) <= FEW_LABELS:
-        patches = [Patch(color=label.color, label=label.name.replace("_", " ")) for label in scheme.labels]
+    """Legend, convention of sides, window; room for them above and below the planes, in as many lines as they need."""
+    wide, tall = figure.get_figwidth(), figure.get_figheight()
+    note = textwrap.wrap(NOTE, int(wide / LETTER_INCHES))
+    labels = rows[0].scheme.labels if len(rows[0].scheme.values) <= FEW_LABELS else ()
+    columns = max(1, int(wide / ENTRY_INCHES))
+    note_top = 0.05 + LINE_INCHES * len(note)
+    below = note_top + LINE_INCHES * math.ceil(len(labels) / columns) + 0.15
+    figure.set_figheight(tall := tall + below)
+    figure.subplots_adjust(0.005, below / tall, 0.995, 1 - 0.2 / tall, wspace=0.02, hspace=0.12)
+    figure.text(0.005, 0.05 / tall, "\n".join(note), color="0.75", fontsize=6, va="bottom")
+    if labels:
+        patches = [Patch(color=label.color, label=label.name.replace("_", " ")) for label in labels]
         figure.legend(
-            handles=patches, loc="lower left", bbox_to_anchor=(0.0, 0.18 / tall), ncols=12, fontsize=6, frameon=False,
-            labelcolor="white", handlelength=1.0, columnspacing=1.0,
+            handles=patches, loc="lower left", bbox_to_anchor=(0.0, note_top / tall), ncols=columns, fontsize=6,
+            frameon=False, labelcolor="white", handlelength=1.0, columnspacing=1.0, labelspacing=0.2,
         )  # fmt: skip
 
 
