@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-_SMALL = 20_480
-"""Voxels up to which torch leaves oneDNN for a batch of one."""
 _ONE = (1, 1, 1)
 _SAME_SIZE = ((3, 3, 3), _ONE, _ONE, _ONE, 1)
 """Kernel, stride, padding, dilation and groups of a convolution that keeps the size."""
@@ -53,10 +51,10 @@ class ChannelNorm(nn.Module):
 
 
 class Conv3d(nn.Conv3d):
-    """torch's own, by oneDNN for one small float32 grid on a CPU too.
+    """torch's own, by oneDNN for one float32 grid on a CPU too.
 
-    For a batch of one that is small, torch takes a path of its own that is 1.3 to 7 times as slow (96 channels of
-    12 x 14 x 12: 30 against 10 ms), and its gradient another.
+    For a batch of one that is small or has few channels, torch takes a path of its own that is 1.3 to 11 times as slow
+    (96 channels of 12 x 14 x 12: 30 against 10 ms), and its gradient another.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -68,13 +66,11 @@ class Conv3d(nn.Conv3d):
         padding = cast(tuple[int, ...], self.padding)
         geometry = self.kernel_size, self.stride, padding, self.dilation, self.groups
         if torch.is_grad_enabled() and geometry == _SAME_SIZE:
-            if input[0, 0].numel() > _SMALL:
-                return super().forward(input)
-            return cast(Tensor, _OneSmallGrid.apply(input, self.weight, self.bias))  # type: ignore[no-untyped-call]
+            return cast(Tensor, _OneGrid.apply(input, self.weight, self.bias))  # type: ignore[no-untyped-call]
         return torch.mkldnn_convolution(input, self.weight, self.bias, padding, self.stride, self.dilation, self.groups)
 
 
-class _OneSmallGrid(torch.autograd.Function):
+class _OneGrid(torch.autograd.Function):
     """A convolution 3 x 3 x 3 that keeps the size, with a gradient by oneDNN: two convolutions of the same kind."""
 
     @staticmethod
