@@ -81,3 +81,32 @@ def test_what_the_source_had_is_not_counted_but_more_of_it_is() -> None:
     hole = box_head()
     hole[20:23, 20:23, 20:23] = 0
     assert measure(hole, source=source) == 27
+
+
+def shell() -> np.ndarray:
+    """White matter with a layer of external CSF, label 4, on one face."""
+    labels = np.zeros((60, 60, 60), np.uint8)
+    labels[4:56, 4:56, 4:56] = 1
+    labels[4:8, 4:56, 4:56] = 4
+    return labels
+
+
+@pytest.mark.parametrize("spacing_mm", [0.8, 1.5])
+def test_external_csf_may_be_torn_and_pool_but_a_ball_of_it_in_the_brain_is_an_island(spacing_mm: float) -> None:
+    torn, pools, ball = shell(), shell(), shell()
+    torn[30:40, 10:40, 55] = 4
+    pools[44:56, 10:40, 50:56] = 4
+    ball[30:35, 30:35, 30:35] = 4
+    assert measure(torn, spacing_mm) == measure(pools, spacing_mm) == 0
+    assert measure(ball, spacing_mm) == pytest.approx(125 * spacing_mm**3)
+    loose = islands.loose_parts(torn, SCHEME, (spacing_mm,) * 3)
+    assert loose["second external_csf"] == loose["loose external_csf"] == 0
+    assert islands.loose_parts(ball, SCHEME, (spacing_mm,) * 3)["second external_csf"] > 0
+
+
+def test_torn_pieces_of_other_labels_are_islands() -> None:
+    labels = shell()
+    labels[20:30, 20:30, 40:50] = 2
+    assert measure(labels) == 0
+    labels[30:36, 50, 20] = 2
+    assert measure(labels) == 6

@@ -1,7 +1,9 @@
 """Floating parts, holes, and tissue outside the skull.
 
 With measures of real cases (the yardstick) what real label maps have of each kind is allowed: some protocols leave CSF
-in hundreds of pieces.
+in hundreds of pieces. Where the skull lies on the brain (Chiari II before repair) external CSF is a sheet thinner than
+a voxel, which any grid breaks up, and a few pools: pieces of it under the skull that are nowhere thicker than two
+voxels, and pieces that are no small share of the largest, are no islands.
 """
 
 import cc3d
@@ -15,6 +17,9 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.pieces import ISLAND_SHARE, island_shares
 from pathosynth.data.volume import Spacing
 from pathosynth.runs.config import Config as BaseConfig
+
+THICK_VOXELS = 2.0
+"""Distance from the border that some voxel of a piece reaches where it is three voxels thick or more."""
 
 
 class Config(BaseConfig):
@@ -62,8 +67,9 @@ def loose_parts(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) ->
         "outside": float((head & ~main).sum()) * voxel_mm3,
         "holes": float((ndimage.binary_fill_holes(head) & ~head).sum()) * voxel_mm3,
     }
+    sheets = _sheets(scheme)
     for label in scheme.labels:
-        sizes = np.sort(_piece_sizes((labels == label.value) & main))
+        sizes = np.sort(_piece_sizes((labels == label.value) & main, head if label.value in sheets else None))
         if sizes.size:
             found[f"second {label.name}"] = float(sizes[:-1][-1:].sum()) * voxel_mm3
             found[f"loose {label.name}"] = float(sizes[:-2].sum()) * voxel_mm3
@@ -95,9 +101,13 @@ def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, config:
     head = labels > 0
     main = cc3d.largest_k(head, k=1, connectivity=26) > 0
     shares = island_shares(case.scheme, config.piece_share)
-    islands = sum(
-        _island_voxels((labels == value) & main, source == value, shares[value]) for value in case.scheme.values
-    )
+    sheets = _sheets(case.scheme)
+    islands = 0
+    for value in case.scheme.values:
+        heads = (head, source > 0) if value in sheets else (None, None)
+        islands += _island_voxels(
+            _piece_sizes((labels == value) & main, heads[0]), _piece_sizes(source == value, heads[1]), shares[value]
+        )
     holes = int((ndimage.binary_fill_holes(head) & ~head).sum())
     return {
         "islands": islands * voxel_mm3,
@@ -106,14 +116,32 @@ def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, config:
     }
 
 
-def _island_voxels(mask: np.ndarray, source: np.ndarray, piece_share: float) -> int:
-    sizes = _piece_sizes(mask)
+def _island_voxels(sizes: np.ndarray, source: np.ndarray, piece_share: float) -> int:
     if sizes.size < 2:
         return 0
-    largest = min(sizes.max(), _piece_sizes(source).max(initial=0) or sizes.max())
+    largest = min(sizes.max(), source.max(initial=0) or sizes.max())
     return int(sizes[sizes < piece_share * largest].sum())
 
 
-def _piece_sizes(mask: np.ndarray) -> np.ndarray:
+def _piece_sizes(mask: np.ndarray, head: np.ndarray | None = None) -> np.ndarray:
+    """Voxels of every 26-connected piece.
+
+    Args:
+        mask: (I, J, K) of one label.
+        head: all labels, where this one is a sheet: pieces torn off under the skull and pools are left out.
+    """
     pieces = cc3d.connected_components(mask, connectivity=26)
-    return np.bincount(pieces.ravel())[1:]
+    sizes = np.bincount(pieces.ravel())[1:]
+    if head is None or sizes.size < 2:
+        return sizes
+    numbers = np.arange(1, sizes.size + 1)
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1]
+    within = ndimage.binary_erosion(head, ndimage.generate_binary_structure(3, 3))
+    torn = (ndimage.maximum(depth, pieces, numbers) < THICK_VOXELS) & (ndimage.minimum(within, pieces, numbers) == 0)
+    kept = ~torn & (sizes < ISLAND_SHARE * sizes.max())
+    kept[sizes.argmax()] = True
+    return np.asarray(sizes[kept])
+
+
+def _sheets(scheme: LabelScheme) -> tuple[int, ...]:
+    return scheme.group("external_csf") if scheme.has("external_csf") else ()
