@@ -97,6 +97,8 @@ head = Table(
 FIELDS = ("seq", "at", "reader", "slot", "kind", "question", "value", "undoes", "key", "elapsed_ms")
 """What a row's hash covers, with the hash of the row before."""
 
+_LAST, _ADD, _MOVE = select(head.c.seq, head.c.sha256), insert(log), update(head)
+
 
 def begin_log(connection: Connection, protocol_sha256: str) -> str:
     """Make the tables where they are missing; returns the protocol that the answers belong to."""
@@ -114,11 +116,11 @@ def append(connection: Connection, **values: Any) -> None:
         connection: in a transaction of the one writer.
         **values: columns of `log` but `seq` and `sha256`; what is left out is empty.
     """
-    last = connection.execute(select(head.c.seq, head.c.sha256)).one()
+    last = connection.execute(_LAST).one()
     row = {"question": None, "value": None, "undoes": None, "elapsed_ms": None, **values, "seq": last.seq + 1}
     digest = row_hash(last.sha256, row)
-    connection.execute(insert(log).values(**row, sha256=digest))
-    connection.execute(update(head).values(seq=row["seq"], sha256=digest))
+    connection.execute(_ADD, {**row, "sha256": digest})
+    connection.execute(_MOVE, {"seq": row["seq"], "sha256": digest})
 
 
 def row_hash(before: str, row: Mapping[str, Any]) -> str:

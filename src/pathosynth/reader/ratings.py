@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from pathosynth.reader.folder import Protocol
 from pathosynth.reader.log import append, log, people, views
@@ -14,6 +14,15 @@ from pathosynth.reader.plan import Place
 from pathosynth.reader.refusals import Refused, unknown
 
 MAX_VIEW_BYTES = 4096
+
+# Statements are built once: building one takes as long as having SQLite do it, and every request needs several.
+_MINE = log.c.reader == bindparam("reader")
+_DONE = select(func.count()).select_from(log).where(_MINE, log.c.kind == "complete")
+_ROWS = select(log).where(_MINE, log.c.slot == bindparam("slot")).order_by(log.c.seq)
+_WRITTEN = select(log).where(_MINE, log.c.key == bindparam("key"))
+_SEEN = (views.c.name == bindparam("reader"), views.c.slot == bindparam("on"))
+_VIEW = select(views.c.view).where(*_SEEN)
+_KEEP_VIEW = update(views).where(*_SEEN)
 
 
 @dataclass(frozen=True)
@@ -36,18 +45,15 @@ class Asking:
 
     def done(self) -> int:
         """Images the reader has completed; they are always the first ones of the plan."""
-        mine = (log.c.reader == self.name, log.c.kind == "complete")
-        return self.connection.execute(select(func.count()).select_from(log).where(*mine)).scalar_one()
+        return int(self.connection.execute(_DONE, {"reader": self.name}).scalar_one())
 
     def rows(self, slot: str) -> list[Row[Any]]:
         """The reader's rows about a slot, in order."""
-        mine = (log.c.reader == self.name, log.c.slot == slot)
-        return list(self.connection.execute(select(log).where(*mine).order_by(log.c.seq)))
+        return list(self.connection.execute(_ROWS, {"reader": self.name, "slot": slot}))
 
     def written(self, key: str) -> Row[Any] | None:
         """The row of an idempotency key."""
-        mine = (log.c.reader == self.name, log.c.key == key)
-        return self.connection.execute(select(log).where(*mine)).first()
+        return self.connection.execute(_WRITTEN, {"reader": self.name, "key": key}).first()
 
     def append(self, **values: Any) -> None:
         """Add a row of this reader."""
@@ -83,8 +89,7 @@ def slot(asking: Asking, name: str) -> dict[str, Any]:
         Refused: it is not his, or not open now.
     """
     place, done = _open_place(asking, name, ahead=0)
-    shown = views.c.name == asking.name, views.c.slot == name
-    view = asking.connection.execute(select(views.c.view).where(*shown)).scalar()
+    view = asking.connection.execute(_VIEW, {"reader": asking.name, "on": name}).scalar()
     following = asking.places[place.position + 1 : place.first + len(place.block.slots)][:1]
     return {
         "slot": name, "position": place.position, "total": len(asking.places), "block_kind": place.block.kind,
@@ -121,7 +126,7 @@ def answer(asking: Asking, name: str, question: str, value: Any, key: str, elaps
             the key was used for something else.
     """
     asked = next((one for one in asking.protocol.questions if one.id == question), None)
-    _open_place(asking, name, ahead=0)
+    place, done = _open_place(asking, name, ahead=0)
     if asked is None:
         raise unknown()
     wrong = asked.fault(value)
@@ -129,7 +134,7 @@ def answer(asking: Asking, name: str, question: str, value: Any, key: str, elaps
         raise Refused(422, f"Question '{question}': {wrong}.")
     text = json.dumps(value, ensure_ascii=True)
     if not _repeated(asking, key, slot=name, kind="answer", question=question, value=text):
-        _refuse_unless_current(asking, name)
+        _refuse_unless_current(place, done)
         asking.append(slot=name, kind="answer", question=question, value=text, key=key, elapsed_ms=elapsed_ms)
     return answers(asking, name)
 
@@ -140,10 +145,10 @@ def undo(asking: Asking, name: str, key: str) -> dict[str, Any]:
     Raises:
         Refused: the slot is not the current one, there is nothing to take back, or the key was used for something else.
     """
-    _open_place(asking, name, ahead=0)
+    place, done = _open_place(asking, name, ahead=0)
     if _repeated(asking, key, slot=name, kind="undo"):
         return answers(asking, name)
-    _refuse_unless_current(asking, name)
+    _refuse_unless_current(place, done)
     rows = asking.rows(name)
     undone = {row.undoes for row in rows}
     standing = [row for row in rows if row.kind == "answer" and row.seq not in undone]
@@ -166,7 +171,7 @@ def complete(asking: Asking, name: str, key: str, elapsed_ms: int) -> dict[str, 
     """
     place = _own(asking, name)
     if not _repeated(asking, key, slot=name, kind="complete"):
-        _refuse_unless_current(asking, name)
+        _refuse_unless_current(*_open_place(asking, name, ahead=0))
         given = answers(asking, name)
         missing = [one.prompt for one in asking.protocol.questions if one.required and given.get(one.id) is None]
         if missing:
@@ -192,8 +197,7 @@ def keep_view(asking: Asking, name: str, view: Mapping[str, Any]) -> None:
         raise Refused(422, "The view is not JSON.") from None
     if len(text) > MAX_VIEW_BYTES:
         raise Refused(422, f"The view takes {len(text)} bytes; at most {MAX_VIEW_BYTES} are kept.")
-    mine = views.c.name == asking.name, views.c.slot == name
-    if not asking.connection.execute(update(views).where(*mine).values(view=text)).rowcount:
+    if not asking.connection.execute(_KEEP_VIEW, {"reader": asking.name, "on": name, "view": text}).rowcount:
         asking.connection.execute(insert(views).values(name=asking.name, slot=name, view=text))
 
 
@@ -239,8 +243,7 @@ def _open_place(asking: Asking, name: str, *, ahead: int) -> tuple[Place, int]:
     return place, done
 
 
-def _refuse_unless_current(asking: Asking, name: str) -> None:
-    place, done = _open_place(asking, name, ahead=0)
+def _refuse_unless_current(place: Place, done: int) -> None:
     if place.position != done:
         raise _closed()
 

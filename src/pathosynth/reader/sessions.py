@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from pathosynth.reader.invites import Invite, Role, hashed, is_good
 from pathosynth.reader.log import people, redeemed, seen, sessions
@@ -22,6 +22,14 @@ SESSION_DAYS = 90
 """A log-in lasts this long: two blocks with their washout between them, and time to read."""
 
 _COOKIE_BYTES = 32
+
+_PERSON = (
+    select(people.c.name, people.c.role, people.c.place, sessions.c.at, seen.c.at, redeemed.c.token_sha256)
+    .join_from(sessions, people)
+    .join(redeemed, and_(redeemed.c.name == sessions.c.name, redeemed.c.at == sessions.c.at))
+    .outerjoin(seen, seen.c.cookie_sha256 == sessions.c.cookie_sha256)
+    .where(sessions.c.cookie_sha256 == bindparam("cookie"), sessions.c.ended == 0)
+)
 
 
 @dataclass(frozen=True)
@@ -87,13 +95,8 @@ def person(connection: Connection, cookie: str, now: datetime, *, idle: timedelt
     Raises:
         Refused: nobody, or the log-in has ended.
     """
-    rows = connection.execute(
-        select(people.c.name, people.c.role, people.c.place, sessions.c.at, seen.c.at, redeemed.c.token_sha256)
-        .join_from(sessions, people)
-        .join(redeemed, and_(redeemed.c.name == sessions.c.name, redeemed.c.at == sessions.c.at))
-        .outerjoin(seen, seen.c.cookie_sha256 == sessions.c.cookie_sha256)
-        .where(sessions.c.cookie_sha256 == hashed(cookie), sessions.c.ended == 0)
-    ).all()  # one; more where several links of one person were used within a second
+    # One row; more where several links of one person were used within a second.
+    rows = connection.execute(_PERSON, {"cookie": hashed(cookie)}).all()
     if not any(is_good(invites, token_sha256) for *_, token_sha256 in rows):
         raise not_logged_in()
     name, role, place, began, last, _ = rows[0]
