@@ -63,11 +63,10 @@ def resumes(playwright: Any, folder: Path, times: int) -> dict[str, Any]:
     study = write_toy(folder / "toy", each=times // 4 + 2, readers=1, extra=NO_REPEATS)
     draw, same, different, number, before = random.Random(0), 0, [], 1, {}
     with serving(study, folder / "study") as server:
-        link = server.invite("R1")
         for turn in range(times + 1):
             profile = folder / f"profile{turn}"
             with reader_page(playwright, profile, Watched()) as page:
-                sign_in(page, link)
+                sign_in(page, server.invite("R1"))
                 if turn == 0:
                     begin(page)
                 else:
