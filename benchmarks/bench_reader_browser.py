@@ -35,8 +35,25 @@ from reader_chromium import (
 from reader_toy import write_toy
 
 NO_REPEATS = "repeats = {share = 0}\n"
-VIEW_IS_KEPT_S = 1.0
-"""After which the server has the view: the page tells it a quarter of a second after the last key."""
+QUIET_S = 2.0
+"""Without a request after which the page has told all: it tells the view a quarter of a second after it was drawn."""
+
+
+class Told:
+    """When a page last had a view confirmed."""
+
+    def __init__(self, page: Any) -> None:
+        self.last = 0.0
+        page.on("response", self._came)
+
+    def _came(self, response: Any) -> None:
+        if response.url.endswith("/view") and response.status == 204:
+            self.last = time.monotonic()
+
+    def wait(self, page: Any, since: float) -> None:
+        """Until a view that was sent since then is confirmed, and no other follows."""
+        while self.last < since or time.monotonic() - self.last < QUIET_S:
+            page.wait_for_timeout(100)
 
 
 def next_cases(playwright: Any, folder: Path, cases: int, size: int, look_s: float) -> list[float]:
@@ -66,6 +83,7 @@ def resumes(playwright: Any, folder: Path, times: int) -> dict[str, Any]:
         for turn in range(times + 1):
             profile = folder / f"profile{turn}"
             with reader_page(playwright, profile, Watched()) as page:
+                told = Told(page)
                 sign_in(page, server.invite("R1"))
                 if turn == 0:
                     begin(page)
@@ -83,9 +101,10 @@ def resumes(playwright: Any, folder: Path, times: int) -> dict[str, Any]:
                     number += 1
                     wait_for_case(page, number)
                 press(page, *draw.sample(["ArrowUp", "ArrowDown", " ", "+", "Shift+ArrowRight"], 4))
+                began = time.monotonic()
                 press(page, str(draw.randrange(4)), *["ArrowUp"] * draw.randrange(1, 4))
                 wait_until_saved(page)
-                time.sleep(VIEW_IS_KEPT_S)
+                told.wait(page, began)
                 before = place(page)
                 if turn % 3:
                     server.kill()
