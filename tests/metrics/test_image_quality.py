@@ -93,6 +93,16 @@ def test_each_measure_answers_to_its_defect(rng: np.random.Generator) -> None:
     assert spotted["misfit ventricular_csf"] > 3 * good["misfit ventricular_csf"]
 
 
+def test_what_a_label_shares_with_its_neighbour_is_no_misfit(rng: np.random.Generator) -> None:
+    labels = nested()
+    image = painted(labels, rng)
+    ventricles = labels == VENTRICLES
+    rim = ventricles & ~ndimage.binary_erosion(ventricles)
+    mixed = image.copy()
+    mixed[rim] = np.median(image[labels == WHITE])
+    assert measure(mixed, labels, SCHEME, (1.0, 1.0, 1.0))["misfit ventricular_csf"] < 0.05
+
+
 def test_air_is_only_judged_where_there_is_some(rng: np.random.Generator) -> None:
     labels = nested()
     image = painted(labels, rng)

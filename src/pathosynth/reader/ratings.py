@@ -20,9 +20,9 @@ _MINE = log.c.reader == bindparam("reader")
 _DONE = select(func.count()).select_from(log).where(_MINE, log.c.kind == "complete")
 _ROWS = select(log).where(_MINE, log.c.slot == bindparam("slot")).order_by(log.c.seq)
 _WRITTEN = select(log).where(_MINE, log.c.key == bindparam("key"))
-_SEEN = (views.c.name == bindparam("reader"), views.c.slot == bindparam("on"))
-_VIEW = select(views.c.view).where(*_SEEN)
-_KEEP_VIEW = update(views).where(*_SEEN)
+_THIS_VIEW = (views.c.name == bindparam("reader"), views.c.slot == bindparam("on"))
+_VIEW = select(views.c.view).where(*_THIS_VIEW)
+_KEEP_VIEW = update(views).where(*_THIS_VIEW)
 
 
 @dataclass(frozen=True)
