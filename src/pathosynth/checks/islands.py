@@ -102,12 +102,12 @@ def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, config:
     main = cc3d.largest_k(head, k=1, connectivity=26) > 0
     shares = island_shares(case.scheme, config.piece_share)
     sheets = _sheets(case.scheme)
-    islands = 0
-    for value in case.scheme.values:
-        heads = (head, source > 0) if value in sheets else (None, None)
-        islands += _island_voxels(
-            _piece_sizes((labels == value) & main, heads[0]), _piece_sizes(source == value, heads[1]), shares[value]
+    islands = sum(
+        _island_voxels(
+            _piece_sizes((labels == value) & main, head if value in sheets else None), source == value, shares[value]
         )
+        for value in case.scheme.values
+    )
     holes = int((ndimage.binary_fill_holes(head) & ~head).sum())
     return {
         "islands": islands * voxel_mm3,
@@ -119,7 +119,7 @@ def _stray_mm3(labels: np.ndarray, source: np.ndarray, case: CheckInput, config:
 def _island_voxels(sizes: np.ndarray, source: np.ndarray, piece_share: float) -> int:
     if sizes.size < 2:
         return 0
-    largest = min(sizes.max(), source.max(initial=0) or sizes.max())
+    largest = min(sizes.max(), _piece_sizes(source).max(initial=0) or sizes.max())
     return int(sizes[sizes < piece_share * largest].sum())
 
 

@@ -139,7 +139,7 @@ def _misfits(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme, spacing
     found = {}
     for label in scheme.labels:
         mask = labels == label.value
-        if int(mask.sum()) < FEWEST_VOXELS:
+        if not mask.any():
             continue
         box = ndimage.find_objects(mask.astype(np.uint8))[0]
         whole, values = mask[box], image[box]
