@@ -39,6 +39,16 @@ def test_anatomy_and_coil_field_make_no_steps(smooth: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("axis", range(3))
+def test_shading_that_fades_where_the_brain_begins_is_no_step(axis: int, smooth: np.ndarray) -> None:
+    image, labels = np.moveaxis(smooth.copy(), axis, -1), np.moveaxis(LABELS.copy(), axis, -1)
+    begin = labels.shape[-1] // 3
+    labels[..., :begin] = 0
+    image -= 0.3 * robust_range(smooth) * np.exp(-np.clip(np.arange(labels.shape[-1]) - begin, 0, None) / 3)
+    case = CheckInput(np.moveaxis(image, -1, axis), np.moveaxis(labels, -1, axis), SCHEME, PHANTOM.spacing_mm)
+    assert slice_steps.check(case, slice_steps.Config()).value < slice_steps.Config().shift_percent
+
+
+@pytest.mark.parametrize("axis", range(3))
 @pytest.mark.parametrize("percent", [-5.0, 2.0, 4.0])
 def test_a_shifted_slice_is_measured_up_to_a_third_too_small(axis: int, percent: float, smooth: np.ndarray) -> None:
     shifted = np.moveaxis(smooth.copy(), axis, 0)

@@ -125,6 +125,7 @@ def test_impossible_severity_is_refused_before_anything_is_written(
         ((), "--scheme"),
         (("--scheme", "kcl8", "--seed", "-3"), "--seed"),
         (("--nosuch",), "No such option"),
+        (("--scheme", "kcl8", "--scheme", "feta"), "--scheme was given 2 times"),
     ],
 )
 def test_wrong_use_names_the_argument(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from pathosynth import __version__
 from pathosynth.runs.errors import PathosynthError, unexpected
@@ -76,6 +77,19 @@ class Cases(Work):
     ] = ""
 
 
+class OnceCommand(TyperCommand):
+    """A command that refuses an option given twice, of which typer would take the last and drop the first unsaid."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Look for options given more often than they may be, then parse as typer does."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in dict.fromkeys(given):
+            takes_one = option.nargs == 1 and not getattr(option, "multiple", False)
+            if takes_one and not getattr(option, "is_flag", False) and given.count(option) > 1:
+                ctx.fail(f"{option.opts[-1]} was given {given.count(option)} times. It takes one value.")
+        return super().parse_args(ctx, args)
+
+
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
 
@@ -104,7 +118,7 @@ def command(name: str, panel: Panel, group: typer.Typer = app, hidden: bool = Fa
 
         run.__signature__ = inspect.Signature([*own, *shared.values()])  # type: ignore[attr-defined]
         run.__annotations__ = {item.name: item.annotation for item in (*own, *shared.values())}
-        group.command(name, rich_help_panel=panel, hidden=hidden)(run)
+        group.command(name, cls=OnceCommand, rich_help_panel=panel, hidden=hidden)(run)
         return function
 
     return register
