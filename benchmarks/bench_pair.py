@@ -11,13 +11,14 @@ makes of the labels alone is kept, as it is when sampling.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from bench_spade import block_labels, peak_gib
 
 SCHEMES = {"small": "kcl8", "paper": "synthseg"}
 PARTS = ("label network", "label decoder", "image network", "image decoder")
@@ -56,12 +57,8 @@ def image_part(preset: str, part: str) -> tuple[Any, Callable[[], Any]]:
 
     config, scheme = config_from_preset(preset, {}), load_scheme(SCHEMES[preset])
     cells = [n // 4 for n in label_config(preset, {}).grid.shape]
-    z, classes = torch.randn(1, config.autoencoder.latent_channels, *cells), len(scheme.values) + 1
-    blocks = torch.randint(0, classes, (1, *cells))
-    for axis in (1, 2, 3):
-        blocks = blocks.repeat_interleave(4, axis)
-    one_hot = torch.nn.functional.one_hot(blocks, classes).permute(0, 4, 1, 2, 3).float().contiguous()
-    maps = LabelMaps(one_hot, config.condition.pooling)
+    z = torch.randn(1, config.autoencoder.latent_channels, *cells)
+    maps = LabelMaps(block_labels(cells, len(scheme.values) + 1), config.condition.pooling)
     if part == "image decoder":
         network: Any = build_autoencoder(config, scheme).eval()
         return network, lambda: network.decode(z, maps)
@@ -89,7 +86,7 @@ def measure(preset: str, part: str, precision: str, rounds: int) -> dict[str, fl
     return {
         "million": sum(p.numel() for p in network.parameters()) / 1e6,
         "seconds": statistics.median(seconds[1:]),
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
+        "peak_gib": peak_gib(),
     }
 
 

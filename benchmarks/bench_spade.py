@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 LABELS = {"small": 9, "monai_small": 9, "paper": 33}
@@ -60,6 +60,21 @@ def stock_forward(network: Any) -> Any:
     return stock
 
 
+def block_labels(cells: Sequence[int], labels: int) -> Any:
+    """A random one-hot map (1, labels, I, J, K): one label in every cell of 4 x 4 x 4 voxels."""
+    import torch
+
+    blocks = torch.randint(0, labels, (1, *cells))
+    for axis in (1, 2, 3):
+        blocks = blocks.repeat_interleave(4, axis)
+    return torch.nn.functional.one_hot(blocks, labels).permute(0, 4, 1, 2, 3).float().contiguous()
+
+
+def peak_gib() -> float:
+    """Largest memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+
+
 def jobs_of(row: str, part: str) -> tuple[dict[str, Callable[[], Any]], int]:
     """Ways to make one call of a network, and its parameters."""
     import torch
@@ -70,9 +85,7 @@ def jobs_of(row: str, part: str) -> tuple[dict[str, Callable[[], Any]], int]:
     network = networks(row)[part].eval().requires_grad_(False)
     cells = [n // 4 for n in SHAPES[row]]
     z, t = torch.randn(1, 6, *cells), torch.tensor([0.5])
-    classes = torch.randint(0, LABELS[row], (1, *cells)).repeat_interleave(4, 1).repeat_interleave(4, 2)
-    classes = classes.repeat_interleave(4, 3)
-    labels = torch.nn.functional.one_hot(classes, LABELS[row]).permute(0, 4, 1, 2, 3).float().contiguous()
+    labels = block_labels(cells, LABELS[row])
     kept = LabelMaps(labels, "area" if row == "small" else "nearest")
 
     def call(maps: Any) -> Any:
@@ -105,9 +118,8 @@ def measure(row: str, part: str, precision: str, rounds: int) -> dict[str, Any]:
                 outputs[name] = job()
                 seconds[name].append(time.process_time() - began)
             difference = max(float((outputs["kept"] - out).abs().max()) for out in outputs.values())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    return {"seconds": medians, "parameters": parameters, "peak_gib": peak, "difference": difference}
+    return {"seconds": medians, "parameters": parameters, "peak_gib": peak_gib(), "difference": difference}
 
 
 def main() -> None:

@@ -132,6 +132,8 @@ def test_grid_dtype_and_input_are_kept(name, brain, sweep):
         assert morphed.labels.shape == brain.array.shape
         assert morphed.labels.dtype == brain.array.dtype
         assert morphed.displacement is None or morphed.displacement.shape == (3, *brain.array.shape)
+    still = all(morphed.displacement is None for morphed in sweep)
+    assert still == getattr(PATHOLOGIES[name], "REPAINTS", False), "what moves nothing says so, and nothing else does"
 
 
 def test_something_changes_and_no_label_is_invented_or_lost(name, brain, sweep):

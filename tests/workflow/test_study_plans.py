@@ -182,6 +182,9 @@ def test_mistakes_are_named(old: str, new: str, named: str, tmp_path: Path) -> N
         ('model = "carried"', 'model = "caried"', "job seen.1-generate-images.1of1"),
         ('{ stage = "check" }', '{ stage = "check", checks = ["geometri"] }', "job seen.2-check.1of1"),
         ("seeds = [1, 2]", "settings = { epoch = 3 }", "job arm.real.data"),
+        ('recipe = "fetal-mixed"', 'recipe = "paper1"', "dilation"),
+        ('[{ stage = "gen', '[{ stage = "prepare", spacing_mm = 2 }, { stage = "gen', "prepare brings cases to"),
+        ('from = "sick"\n', "", "no image can be carried along: prepare brings"),
     ],
 )
 def test_a_command_that_would_fail_is_found_before_anything_runs(

@@ -111,4 +111,3 @@ def _shared_step(means: np.ndarray, enough: np.ndarray, fewest: int) -> np.ndarr
         low, high = np.quantile(fast[k, enough[k]], [0.25, 0.75])
         shared[k] = max(low, 0.0) + min(high, 0.0)
     return shared
-

@@ -22,13 +22,18 @@ def check_jobs(jobs: "tuple[Job, ...]", made: list[str]) -> None:
         made: model folders that the study will make, which cannot be looked at yet.
 
     Raises:
-        ConfigError: a command would not be understood; the message names the job.
+        ConfigError: a command would not be understood, or carry images along where nothing has moved; the message names
+            the job.
     """
+    unmoved: dict[str, str] = {}
     for job in jobs:
         try:
             given = _parsed(list(job.words))
             if job.stage in _LOOKS and given.get("model") not in made:
                 _LOOKS[job.stage](given)
+            unmoved[job.output] = _why_unmoved(job.stage, given, unmoved)
+            if job.stage == "generate-images" and given["model"] == "carried" and unmoved[job.output]:
+                raise ConfigError(f"no image can be carried along: {unmoved[job.output]}. Use another generator.")
         except (typer.Exit, PathosynthError) as error:
             raise _not_understood(job, str(error)) from None
         except Exception as error:
@@ -39,6 +44,29 @@ def check_jobs(jobs: "tuple[Job, ...]", made: list[str]) -> None:
 
 def _not_understood(job: "Job", message: str) -> ConfigError:
     return ConfigError(f"job {job.name}: `pathosynth {' '.join(job.words)}` would fail: {message}")
+
+
+def _why_unmoved(stage: str, given: dict[str, Any], before: dict[str, str]) -> str:
+    """Why the cases that a job makes have no displacement; empty where they have one.
+
+    Args:
+        stage: of the job.
+        given: its options.
+        before: the same of what earlier jobs made, by folder.
+    """
+    if stage == "morph":
+        from pathosynth.pathologies import PATHOLOGIES
+
+        kinds = morphing_of(given["pathologies"], given["settings"], given["recipe"], given["per_case"]).recipe.kinds
+        names = dict.fromkeys(part.name for kind in kinds for part in kind.pathologies)
+        painting = [name for name in names if getattr(PATHOLOGIES[name], "REPAINTS", False)]
+        return f"{', '.join(painting)} paint labels anew and move nothing" if painting else ""
+    if stage == "prepare":
+        return "prepare brings cases to another grid, without the displacements; carry images first"
+    if stage == "generate-labels":
+        return "generated labels have no parent"
+    read = [str(one) for one in (*given.get("sources", ()), given.get("source", ""))]
+    return next((before[folder] for folder in read if before.get(folder)), "")
 
 
 def _parsed(words: list[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Labels -> sicker labels, one file per pathology.
 
 A pathology defines `Config`, `morph(labels, scheme, spacing_mm, config, rng) -> Morphed` and
-`severity(labels, scheme, spacing_mm) -> dict[str, float]`. To add one, add its file and its line in the table.
+`severity(labels, scheme, spacing_mm) -> dict[str, float]`. One that paints labels anew and moves nothing, so that no
+image can be carried along, says `REPAINTS = True`. To add one, add its file and its line in the table.
 """
 
 from types import ModuleType

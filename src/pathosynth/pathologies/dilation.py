@@ -22,6 +22,9 @@ from pathosynth.runs.errors import InputError, MorphError
 
 Count = Annotated[int, pydantic.Field(ge=0)]
 
+REPAINTS = True
+"""Labels are painted anew and nothing moves."""
+
 _MOST_ITERATIONS = 60
 _MEANS_STARTS = 4
 

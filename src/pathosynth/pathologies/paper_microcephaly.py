@@ -23,6 +23,9 @@ from pathosynth.runs.config import Config as BaseConfig
 
 Divisor = Annotated[float, pydantic.Field(ge=1, le=2)]
 
+REPAINTS = True
+"""Labels are painted anew and nothing moves."""
+
 
 class Config(BaseConfig):
     """Settings of the paper's microcephaly. Without `divisor` it is drawn at random."""

@@ -27,6 +27,9 @@ from pathosynth.runs.config import Config as BaseConfig
 
 Scale = Annotated[float, pydantic.Field(ge=0.3, le=1)]
 
+REPAINTS = True
+"""Labels are painted anew and nothing moves."""
+
 
 class Config(BaseConfig):
     """Settings of the paper's pontocerebellar hypoplasia. Without `scale` it is drawn at random."""
