@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,6 @@ from pathosynth.metrics.separation import auc
 from planted_defects import DEFECTS, SCHEME, STRENGTHS
 
 CHECKS = ("geometry", "islands", "nesting", "slice_steps", "slice_order", "intensity", "quality", "unusual")
-WITHOUT_UNUSUAL = tuple(name for name in CHECKS if name != "unusual")
 ADULT_MM = 1.5
 MARGIN = 6
 
@@ -108,7 +108,7 @@ def sets(data: Path, names: Sequence[str], foreign: Path | None, development: bo
             yield "foreign", with_bands(known, scans)
 
 
-COLUMNS = ("set", "scan", "kind", "strength", "score", "score_without_unusual", "failed", "strains", "seconds")
+COLUMNS = ("set", "scan", "kind", "strength", "score", "failed", "strains", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,24 +139,23 @@ def judged(scan: Scan, kind: str, strength: int) -> dict[str, object]:
     case = DEFECTS[kind](scan.case, strength, rng) if kind != "clean" else scan.case
     began = time.perf_counter()
     findings = [finding for name in CHECKS for finding in _findings(case, name)]
-    rest = [finding for finding in findings if finding.name in WITHOUT_UNUSUAL]
     strains = {finding.name: round(min(finding.strain, 1e6), 4) for finding in findings}
     return {
         "scan": scan.name, "kind": kind, "strength": strength, "score": score(findings),
-        "score_without_unusual": score(rest), "failed": " ".join(f.name for f in findings if not f.passed),
-        "strains": json.dumps(strains), "seconds": round(time.perf_counter() - began, 2),
+        "failed": " ".join(f.name for f in findings if not f.passed), "strains": json.dumps(strains),
+        "seconds": round(time.perf_counter() - began, 2),
     }  # fmt: skip
 
 
-def summarised(rows: Sequence[dict[str, str]], column: str, ignored: str = "") -> dict[str, object]:
+def summarised(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     def values(chosen: Sequence[dict[str, str]]) -> np.ndarray:
-        return np.array([float(row[column]) for row in chosen])
+        return np.array([float(row["score"]) for row in chosen])
 
     def fails(row: dict[str, str]) -> bool:
-        return bool(set(row["failed"].split()) - {ignored})
+        return bool(row["failed"])
 
     clean, bad = [r for r in rows if r["kind"] == "clean"], [r for r in rows if r["kind"] != "clean"]
-    told: dict[str, object] = {
+    told: dict[str, Any] = {
         "clean": len(clean), "defective": len(bad),
         "auc": round(auc(values(clean), values(bad)), 4),
         "rejected_clean": sum(map(fails, clean)),
@@ -208,18 +207,11 @@ def main() -> None:
     groups = {"all": rows} | {
         name: [r for r in rows if r["set"] == name] for name in dict.fromkeys(r["set"] for r in rows)
     }
-    told = {
-        name: {
-            "all checks": summarised(own, "score"),
-            "without unusual": summarised(own, "score_without_unusual", "unusual"),
-        }
-        for name, own in groups.items()
-    }
+    told = {name: summarised(own) for name, own in groups.items()}
     (options.out / "summary.json").write_text(json.dumps(told, indent=1))
     for name, found in told.items():
-        for how, numbers in found.items():
-            print(f"{name}, {how}: " + ", ".join(f"{key} {value}" for key, value in numbers.items() if key != "kinds"))
-        for kind, numbers in found["without unusual"]["kinds"].items():
+        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in found.items() if key != "kinds"))
+        for kind, numbers in found["kinds"].items():
             print(f"  {kind}: {numbers}")
 
 

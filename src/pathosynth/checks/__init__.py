@@ -68,14 +68,14 @@ def run_checks(
 
 
 def score(findings: Sequence[Finding]) -> float:
-    """How good a case is, 1 best: 1 / (1 + s), s the 8-norm of the strains of all checks that judged.
+    """How good a case is, 1 best: 1 / (1 + s), s the 8-norm of the strains of all checks that judged and do not advise.
 
     At the limit of one check it is 0.5, beyond it less, and 0 where something could not be measured or nothing was. The
     norm is nearly the worst strain, so that nothing makes up for a defect; of cases with the same worst the others
     decide.
     The rule is fixed: `generate-images --best-of` selects by it, and it knows nothing of any test set.
     """
-    strains = np.array([finding.strain for finding in findings if finding.judged], np.float64)
+    strains = np.array([finding.strain for finding in findings if finding.judged and not finding.advice], np.float64)
     if not strains.size:
         return 0.0
     most = float(strains.max())

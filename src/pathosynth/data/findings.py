@@ -75,6 +75,7 @@ class Finding:
         passed: whether the case is kept as far as this check goes. Never true for a NaN value.
         detail: one sentence: what was found, where, and the unit.
         judged: false where there was nothing to compare with, so that the case passes unseen.
+        advice: true where a case beyond the limit is to be looked at, not turned down; the score leaves it out.
         span: how far below the limit a good value lies; None where 0 is the best, or the limit is 0 and every value up
             to it as good as the best.
     """
@@ -85,6 +86,7 @@ class Finding:
     passed: bool
     detail: str
     judged: bool = True
+    advice: bool = False
     span: float | None = None
 
     @property

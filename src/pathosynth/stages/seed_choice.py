@@ -23,7 +23,7 @@ from pathosynth.stages import outputs
 from pathosynth.stages.judging import Checking, bands_folder, judge
 from pathosynth.stages.models import Found
 
-CHECKS = ("slice_steps", "slice_order", "intensity", "quality", "unusual")
+CHECKS = ("slice_steps", "slice_order", "intensity", "quality")
 """What seeds are scored by: checks of the image alone."""
 SEEDS_FILE = "seeds.csv"
 SUMMARY_FILE = "seeds.json"
