@@ -39,6 +39,12 @@ class JudgedCase:
         """Checks that turned it down."""
         return tuple(dict.fromkeys(row["check"] for row in self.findings if not row["passed"]))
 
+    @property
+    def advised(self) -> tuple[str, ...]:
+        """Checks beyond whose limit it lies without being turned down by them."""
+        beyond = (row for row in self.findings if row["passed"] and row["strain"] is not None and row["strain"] > 1)
+        return tuple(dict.fromkeys(row["check"] for row in beyond))
+
 
 @dataclass(frozen=True)
 class Judged:

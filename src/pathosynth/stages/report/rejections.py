@@ -22,6 +22,7 @@ from pathosynth.stages.report.source import Source, only
 
 NAME = "rejections"
 DPI = 200
+MOST_NAMED = 20
 CAPTIONS = {
     "shares": "Share of all cases that each check turned down, with their number.",
     "strains": "Every case as a point, from 0 (best) to the limit of the check at 1; red: turned down. Points at 4 lie "
@@ -132,6 +133,11 @@ def _page(found: Judged, pictures: dict[str, Picture]) -> str:
     notes = ["A check that passes shows the absence of the faults it knows; look at kept cases too."]
     if unjudged:
         notes.append(f"Without anything to compare with, these judged no case: {', '.join(map(str, unjudged))}.")
+    for name in found.checks:
+        beyond = [one.name for one in found.cases if one.kept and name in one.advised]
+        if beyond:
+            more = f" and {len(beyond) - MOST_NAMED} more" if len(beyond) > MOST_NAMED else ""
+            notes.append(f"Look at these too, to which {name} points: {', '.join(beyond[:MOST_NAMED])}{more}.")
     checks = Table(
         ("check", "judged", "rejected", "share", "by this check alone", "median share of the limit used"),
         tuple(
