@@ -107,6 +107,7 @@ def ventricles_that_the_segmenter_does_not_see(case: CheckInput) -> CheckInput:
 
 
 LABELS_ONLY = ("islands", "nesting", "sides")
+ADVISING = ("unusual",)
 
 
 def training_case_mirrored(case: CheckInput) -> CheckInput:
@@ -149,7 +150,7 @@ def test_good_cases_pass(name: str, good: list[CheckInput]) -> None:
 def test_planted_defect_is_caught_and_told(name: str, good: list[CheckInput]) -> None:
     for case in good:
         finding = run(name, DEFECTS[name](case))
-        assert finding.passed == finding.advice, finding.detail
+        assert finding.passed == finding.advice == (name in ADVISING), finding.detail
         assert finding.value > finding.limit
         assert finding.detail
 
@@ -223,7 +224,7 @@ def test_folds_are_not_mistaken_for_slice_steps_after_smoothing(good: list[Check
 
 def test_the_score_falls_with_every_planted_defect(good: list[CheckInput]) -> None:
     """1 is best and 0.5 the limit: a case that fails a check is below, one that passes all is not."""
-    for name in [name for name in CHECKS if not run(name, good[2]).advice]:
+    for name in [name for name in CHECKS if name not in ADVISING]:
         best = run_checks(good[2], [name])
         assert score(run_checks(DEFECTS[name](good[2]), [name])) < 0.5, name
         assert score(best) >= 0.5 or not best[0].judged, name
