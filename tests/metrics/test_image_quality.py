@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from pathosynth.data.labels import load_scheme
-from pathosynth.metrics.image_quality import measure, noise, offset, sharpness, unexplained
+from pathosynth.metrics.image_quality import SPOT_MM, edgeless, measure, noise, offset, sharpness, unexplained
 
 SCHEME = load_scheme("kcl8")
 SHAPE = (40, 44, 36)
@@ -91,6 +91,35 @@ def test_each_measure_answers_to_its_defect(rng: np.random.Generator) -> None:
     wrong[26:31, 20:25, 16:21][wrong[26:31, 20:25, 16:21] == WHITE] = VENTRICLES
     spotted = measure(image, wrong, SCHEME, (1.0, 1.0, 1.0))
     assert spotted["misfit ventricular_csf"] > 3 * good["misfit ventricular_csf"]
+    assert good["edgeless white_matter|ventricular_csf"] == 0
+    assert spotted["edgeless white_matter|ventricular_csf"] > 50
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.5, 0.5, 0.5)])
+def test_border_that_the_image_does_not_show_is_measured_in_mm2(spacing: tuple[float, ...]) -> None:
+    labels = np.full(SHAPE, WHITE, np.uint8)
+    labels[20:] = VENTRICLES
+    image = np.zeros(SHAPE, np.float32)
+    image[20:] = 1
+    edge = spacing[0]
+    assert edgeless(image, labels, SCHEME, spacing) == {"edgeless white_matter|ventricular_csf": 0}
+    image[20:] = np.indices(SHAPE)[1][20:] >= 22  # half of the border is gone
+    measured = edgeless(image, labels, SCHEME, spacing)["edgeless white_matter|ventricular_csf"]
+    assert measured == pytest.approx(22 * 36 * edge**2, abs=1.5 * SPOT_MM * 36 * edge)  # where it ends is blurred
+
+
+def test_border_of_labels_that_look_alike_is_not_looked_at(rng: np.random.Generator) -> None:
+    labels = nested()
+    image = np.where(labels == CORTEX, 180, painted(labels, rng)).astype(np.float32)  # as bright as CSF
+    names = measure(image, labels, SCHEME, (1.0, 1.0, 1.0)).keys()
+    assert "edgeless external_csf|cortical_grey_matter" not in names
+    assert "edgeless white_matter|cortical_grey_matter" in names
+
+
+def test_sharpness_does_not_depend_on_the_size_of_the_head(rng: np.random.Generator) -> None:
+    small, large = nested(), np.kron(nested(), np.ones((2, 2, 2), np.uint8))
+    found = [measure(painted(head, rng, 0.1), head, SCHEME, (1.0, 1.0, 1.0))["sharpness"] for head in (small, large)]
+    assert found[1] / found[0] == pytest.approx(1, abs=0.2)  # without the size of the head 0.7
 
 
 def test_what_a_label_shares_with_its_neighbour_is_no_misfit(rng: np.random.Generator) -> None:

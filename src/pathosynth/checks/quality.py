@@ -15,7 +15,7 @@ from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
 
 UPWARDS = ("unexplained", "offset", "cjv")
-"""Measures that can only be too large; `misfit` of a label too."""
+"""Measures that can only be too large; `misfit` of a label and `edgeless` of two too."""
 SAME_SPACING = 0.05
 
 
@@ -26,6 +26,10 @@ class Config(BaseConfig):
     """Share of real cases, in percent, that lie within the limits of all measures together (Bonferroni)."""
     least: float = pydantic.Field(0.15, ge=0)
     """Smallest half-width of a band, relative to its middle, because few training cases do not show the whole range."""
+    edgeless_mm2: float = pydantic.Field(50.0, gt=0)
+    """Piece of a border between two labels that may be missing in the image (8 mm across), more where real cases have
+    more. Borders of which real cases lack more than this in the median are not judged: cortex touches CSF that is
+    thinner than a voxel, white matter fades into deep grey matter."""
     offset_voxels: float = pydantic.Field(0.5, gt=0)
     """Largest distance by which the labels may lie beside what the image shows. Real maps: at most 0.12 voxels (18
     fetal, 26 adult)."""
@@ -69,14 +73,18 @@ def _strains(found: dict[str, float], yardstick: Yardstick, config: Config) -> d
     shared = [name for name in found if name in yardstick.measures and name != "offset" and np.isfinite(found[name])]
     percentile = 100 - (100 - config.percentile) / max(len(shared), 1)
     for name in shared:
-        value, known = found[name], yardstick.measures[name]
-        centre, low, high = limits.interval(_log(known), percentile, config.least)
+        value, known, least, shift = found[name], yardstick.measures[name], config.least, 0.0
+        if name.startswith("edgeless"):
+            if np.nanmedian(known) > config.edgeless_mm2:
+                continue
+            least, shift = np.log(2), config.edgeless_mm2
+        centre, low, high = limits.interval(_log(known + shift), percentile, least)
         if np.isnan(centre):
             continue
-        place = float(_log(np.array([value]))[0])
+        place = float(_log(np.array([value + shift]))[0])
         up, down = (place - centre) / (high - centre), (centre - place) / (centre - low)
-        only_up = name in UPWARDS or name.startswith("misfit")
-        band = f"real cases {'up to' if only_up else f'{np.exp(low):.4g} to'} {np.exp(high):.4g}"
+        only_up = name in UPWARDS or name.startswith(("misfit", "edgeless"))
+        band = f"real cases {'up to' if only_up else f'{np.exp(low):.4g} to'} {np.exp(high) - shift:.4g}"
         strains[name] = (up if only_up else max(up, down), band)
     return strains
 

@@ -17,7 +17,8 @@ from pathosynth.runs.files import json_text, write_text
 
 QUALITY_FILE = "quality.json"
 AGREEMENT_FILE = "agreement.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 until sharpness was told for a head of one litre."""
 
 
 @dataclass(frozen=True)
