@@ -18,7 +18,7 @@ from pathosynth.runs.files import json_text, write_text
 QUALITY_FILE = "quality.json"
 AGREEMENT_FILE = "agreement.json"
 FORMAT_VERSION = 2
-"""1 until sharpness was told for a head of one litre."""
+"""1 until sharpness was told as a share of what the labels let expect."""
 
 
 @dataclass(frozen=True)

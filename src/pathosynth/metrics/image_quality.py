@@ -19,8 +19,8 @@ from pathosynth.data.volume import Spacing
 
 MEASURES: Mapping[str, str] = {
     "noise": "standard deviation of white noise, share of the intensity range; its reciprocal is the SNR",
-    "sharpness": "root mean square step between neighbouring voxels inside the head, noise taken off, per mm, as in a "
-    "head of one litre",
+    "sharpness": "root mean square step between neighbouring voxels inside the head, noise taken off, over that of the "
+    "labels painted with their medians at a usual resolution",
     "cjv": "spread within grey and white matter over the distance of their medians",
     "contrast": "distance of the medians of grey and white matter, share of the intensity range",
     "unexplained": "share of the image's variance inside the head that the labels do not explain",
@@ -44,8 +44,8 @@ SHOWN = 0.15
 """Part of what two labels differ by, over all, that they must differ by where they touch. Balls of white matter called
 ventricle keep pieces of 30 to 150 mm2 below it from 0.3 mL on (18 fetal and 13 adult maps; one of 0.3 mL in 31 has
 less), the maps themselves 0 in fetuses and up to 9 to 97 in adults, by how much of the difference is asked for."""
-REFERENCE_MM3 = 1e6
-"""Size of the head that `sharpness` is told for."""
+RESOLUTION_MM = 0.8
+"""Standard deviation of the blur of the painted labels that `sharpness` compares with."""
 REACH_VOXELS = 2
 """How far the labels are moved to find their offset."""
 _MAD = 0.6745
@@ -72,7 +72,7 @@ def measure(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme, spacing_
     dense = scheme.indices(own)
     return {
         "noise": sigma,
-        "sharpness": sharpness(inner, kept, spacing_mm, sigma) * _small_head(kept, spacing_mm),
+        "sharpness": sharpness(inner, dense, spacing_mm, sigma),
         **_grey_and_white(inner, own, scheme),
         "unexplained": unexplained(inner, dense),
         "offset": offset(inner, dense),
@@ -97,7 +97,33 @@ def noise(image: np.ndarray, mask: np.ndarray) -> float:
     return float(np.median(np.abs(found)) / _MAD / np.sqrt(8)) if found.size else float("nan")
 
 
-def sharpness(image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing, sigma: float) -> float:
+def sharpness(image: np.ndarray, dense: np.ndarray, spacing_mm: Spacing, sigma: float) -> float:
+    """Root mean square step between neighbouring voxels inside the labels over the one expected of these labels.
+
+    Expected is what the labels show when each is painted with its median and blurred by `RESOLUTION_MM`, so that
+    neither the contrast nor how much border a head has counts: small heads have more for their volume, and brains
+    without fluid around them less. In healthy fetuses a blur of 0.6 voxels is three standard deviations of it (of the
+    step alone less than two), and patients made of them lie nearer to the healthy.
+
+    Args:
+        image: (I, J, K).
+        dense: (I, J, K) label indices, 0 is outside.
+        spacing_mm: voxel edge lengths.
+        sigma: standard deviation of the noise, which is taken off.
+
+    Returns:
+        1 where the image is as sharp as that; NaN where the labels do not differ or no two voxels touch.
+    """
+    inside = dense > 0
+    medians = ndimage.median(image, dense, np.arange(dense.max() + 1))
+    width = [RESOLUTION_MM / edge for edge in spacing_mm]
+    weight = ndimage.gaussian_filter(inside.astype(np.float32), width)
+    painted = ndimage.gaussian_filter(np.where(inside, medians[dense], 0).astype(np.float32), width)
+    expected = step(painted / np.maximum(weight, 0.02), inside, spacing_mm, 0.0)
+    return step(image, inside, spacing_mm, sigma) / expected if expected > 1e-6 else float("nan")
+
+
+def step(image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing, sigma: float) -> float:
     """Root mean square step between face neighbours inside a mask, per mm, less what noise of `sigma` makes."""
     squares = []
     for axis, edge in enumerate(spacing_mm):
@@ -193,9 +219,7 @@ def edgeless(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme, spacing
     face = float(np.prod(spacing_mm)) ** (2 / 3)
     found = {}
     for one, other in itertools.combinations(sides, 2):
-        both = tuple(
-            slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one.box, other.box, strict=True)
-        )
+        both = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one.box, other.box, strict=True))
         difference = one.median - other.median
         if abs(difference) < DIFFERENT or any(span.start >= span.stop for span in both):
             continue
@@ -241,15 +265,6 @@ def _side(image: np.ndarray, labels: np.ndarray, value: int, spacing_mm: Spacing
     weight = ndimage.gaussian_filter(mask.astype(np.float32), width)
     mean = ndimage.gaussian_filter(np.where(mask, image[box], 0).astype(np.float32), width) / np.maximum(weight, 0.02)
     return _Side(value, float(np.median(image[box][mask])), box, ndimage.binary_dilation(mask), mean)
-
-
-def _small_head(mask: np.ndarray, spacing_mm: Spacing) -> float:
-    """What sharpness is multiplied by so that heads of every size are alike.
-
-    A small head has more border for its volume, as volume^(-1/3), and squared steps go with it: healthy fetuses of 90
-    to 450 mL spread by 0.09 (SD of the logarithm, correlation with the volume -0.9) before and by 0.04 after.
-    """
-    return float((mask.sum() * np.prod(spacing_mm) / REFERENCE_MM3) ** (1 / 6))
 
 
 def _grey_and_white(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme) -> dict[str, float]:
