@@ -138,7 +138,8 @@ def test_sharpness_is_the_share_of_what_labels_let_expect(rng: np.random.Generat
         assert sharpness(0.1 * image, dense, (1.0, 1.0, 1.0), 0.0) == pytest.approx(1, abs=0.05)
         noisy = image + rng.normal(0, 0.5, SHAPE)
         assert sharpness(noisy, dense, (1.0, 1.0, 1.0), 0.5) == pytest.approx(1, abs=0.1)
-        assert sharpness(ndimage.gaussian_filter(image, 1.0), dense, (1.0, 1.0, 1.0), 0.0) < 0.8
+    blurred = ndimage.gaussian_filter(60.0 * halves, 1.6)  # the slope of a blurred step is as its width ^ -1/2
+    assert sharpness(blurred, halves, (1.0, 1.0, 1.0), 0.0) == pytest.approx(2**-0.5, abs=0.03)
     assert np.isnan(sharpness(np.ones(SHAPE, np.float32), SCHEME.indices(nested()), (1.0, 1.0, 1.0), 0.0))
 
 
