@@ -73,6 +73,27 @@ def test_new_heads_pass_and_those_of_another_voxel_size_are_judged_by_their_plac
     assert not unusual.check(other, unusual.Config()).judged
 
 
+def with_plexus(seed: int) -> CheckInput:
+    """A head with a ball as dark as white matter inside its ventricle, as choroid plexus is."""
+    case = head(seed)
+    i, j, k = np.indices(case.labels.shape)
+    plexus = (i - 20) ** 2 + (j - 22) ** 2 + (k - 20) ** 2 < 2.5**2
+    return replace(case, image=np.where(plexus, case.image - 0.4, case.image).astype(np.float32))
+
+
+def test_white_matter_called_ventricle_is_found_by_the_border_it_does_not_have() -> None:
+    rows = [measured(f"s{i}", with_plexus(i).labels, with_plexus(i).image, SCHEME, (2.0, 2.0, 2.0)) for i in range(12)]
+    case = replace(with_plexus(100), yardstick=learn(rows))
+    assert quality.check(case, quality.Config()).passed
+    i, j, k = np.indices(case.labels.shape)
+    ball = ((i - 20) ** 2 + (j - 29) ** 2 + (k - 20) ** 2 < 3**2) & (case.labels == WHITE)  # touches the ventricle
+    wrong = replace(case, labels=np.where(ball, VENTRICLES, case.labels).astype(np.uint8))
+    finding = quality.check(wrong, quality.Config())
+    assert not finding.passed
+    assert "edgeless white_matter|ventricular_csf" in finding.detail
+    assert quality.check(wrong, quality.Config(edgeless_mm2=1000)).passed  # no other measure sees it
+
+
 def test_an_image_unlike_the_real_ones_is_told_and_changes_neither_verdict_nor_score(known: CheckInput) -> None:
     rim = np.random.default_rng(0).normal(0, 0.2, known.image.shape).astype(np.float32)
     case = replace(known, image=known.image + np.where(known.labels == CSF, rim, 0))

@@ -70,14 +70,12 @@ def not_comparable(case: CheckInput, yardstick: Yardstick) -> str:
 def _strains(found: dict[str, float], yardstick: Yardstick, config: Config) -> dict[str, tuple[float, str]]:
     """Strain and band, for people, of every measure that real cases have too."""
     strains = {}
-    shared = [name for name in found if name in yardstick.measures and name != "offset" and np.isfinite(found[name])]
+    shared = [name for name in found if name != "offset" and _comparable(name, found[name], yardstick, config)]
     percentile = 100 - (100 - config.percentile) / max(len(shared), 1)
     for name in shared:
         value, known, least, shift = found[name], yardstick.measures[name], config.least, 0.0
         if name.startswith("edgeless"):
-            if np.nanmedian(known) > config.edgeless_mm2:
-                continue
-            least, shift = np.log(2), config.edgeless_mm2
+            least, shift = float(np.log(2)), config.edgeless_mm2
         centre, low, high = limits.interval(_log(known + shift), percentile, least)
         if np.isnan(centre):
             continue
@@ -87,6 +85,13 @@ def _strains(found: dict[str, float], yardstick: Yardstick, config: Config) -> d
         band = f"real cases {'up to' if only_up else f'{np.exp(low):.4g} to'} {np.exp(high) - shift:.4g}"
         strains[name] = (up if only_up else max(up, down), band)
     return strains
+
+
+def _comparable(name: str, value: float, yardstick: Yardstick, config: Config) -> bool:
+    known = yardstick.measures.get(name, np.zeros(0))
+    if not np.isfinite(value) or not np.isfinite(known).any():
+        return False
+    return not name.startswith("edgeless") or bool(np.nanmedian(known) <= config.edgeless_mm2)
 
 
 def _log(values: np.ndarray) -> np.ndarray:
