@@ -115,6 +115,16 @@ def test_loose_pieces_are_held_against_what_real_maps_have(known: CheckInput) ->
     assert islands.check(known, islands.Config()).value == 0
 
 
+def test_hemispheres_apart_are_no_loose_pieces_and_a_cap_of_one_is(known: CheckInput) -> None:
+    apart = known.labels.copy()  # white matter is one piece in every known head
+    apart[20][apart[20] == WHITE] = CORTEX
+    assert islands.check(replace(known, labels=apart), islands.Config()).passed
+    apart[:, 31][apart[:, 31] == WHITE] = CORTEX  # a cap of a twentieth
+    finding = islands.check(replace(known, labels=apart), islands.Config())
+    assert not finding.passed
+    assert "white_matter" in finding.detail
+
+
 def test_agreement_is_held_against_the_same_segmenter_on_real_cases(known: CheckInput) -> None:
     worse = known.labels.copy()
     worse[(known.labels == VENTRICLES) & (np.indices(worse.shape)[0] > 20)] = WHITE

@@ -20,6 +20,8 @@ from pathosynth.runs.config import Config as BaseConfig
 
 THICK_VOXELS = 2.0
 """Distance from the border that some voxel of a piece reaches where it is three voxels thick or more."""
+SIDE_SHARE = 0.2
+"""Beside real cases, a piece of at least this share of its label's largest is a side of its own."""
 
 
 class Config(BaseConfig):
@@ -58,7 +60,9 @@ def check(case: CheckInput, config: Config) -> Finding:
 def loose_parts(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) -> dict[str, float]:
     """What the yardstick knows of label maps, in mm3: holes, parts outside the head, and loose parts of every label.
 
-    ``second`` is the second largest 26-connected piece of a label, ``loose`` all smaller ones together.
+    ``second`` is the largest 26-connected piece of a label beside its main ones, ``loose`` all smaller ones together.
+    Main are the largest and, unless the label is compact, those of at least `SIDE_SHARE` of it: hemispheres that touch
+    in one brain and not in the next, and grow with the head.
     """
     voxel_mm3 = float(np.prod(spacing_mm))
     head = labels > 0
@@ -67,12 +71,13 @@ def loose_parts(labels: np.ndarray, scheme: LabelScheme, spacing_mm: Spacing) ->
         "outside": float((head & ~main).sum()) * voxel_mm3,
         "holes": float((ndimage.binary_fill_holes(head) & ~head).sum()) * voxel_mm3,
     }
-    sheets = _sheets(scheme)
+    sheets, shares = _sheets(scheme), island_shares(scheme, SIDE_SHARE)
     for label in scheme.labels:
         sizes = np.sort(_piece_sizes((labels == label.value) & main, head if label.value in sheets else None))
         if sizes.size:
-            found[f"second {label.name}"] = float(sizes[:-1][-1:].sum()) * voxel_mm3
-            found[f"loose {label.name}"] = float(sizes[:-2].sum()) * voxel_mm3
+            lost = sizes[:-1][sizes[:-1] < shares[label.value] * sizes[-1]]
+            found[f"second {label.name}"] = float(lost[-1:].sum()) * voxel_mm3
+            found[f"loose {label.name}"] = float(lost[:-1].sum()) * voxel_mm3
     return found
 
 

@@ -18,7 +18,7 @@ from pathosynth.runs.files import json_text, write_text
 QUALITY_FILE = "quality.json"
 AGREEMENT_FILE = "agreement.json"
 FORMAT_VERSION = 2
-"""1 until sharpness was told as a share of what the labels let expect."""
+"""1 until sharpness was told as a share of what the labels let expect, and hemispheres were no loose pieces."""
 
 
 @dataclass(frozen=True)
