@@ -31,8 +31,9 @@ class Config(BaseConfig):
     """Largest volume of islands, holes and parts outside the head together, beyond what the source labels had."""
     beyond_mm3: float = pydantic.Field(60.0, ge=0)
     """The same beyond what real cases have, where that is known and there is no source."""
-    widen: float = pydantic.Field(1.25, ge=1)
-    """How much more than the most that any real case has of one kind is allowed."""
+    widen: float = pydantic.Field(2.0, ge=1)
+    """How much more than the most that any real case has of one kind is allowed. Of halves of the training sets, held
+    against the other halves, 4 % of adult and 0.6 % of fetal maps have more (at 1.25 13 and 1.7 %)."""
     piece_share: float = pydantic.Field(ISLAND_SHARE, gt=0, lt=1)
     """A piece smaller than this share of its label's largest piece is an island (left and right parts are not). The
     largest piece of the source counts where it is smaller: a fourth ventricle does not become an island because the
