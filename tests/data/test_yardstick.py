@@ -38,10 +38,17 @@ def test_agreement_comes_back_and_nothing_is_nothing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.dice["ventricles"], [0.9, np.nan])
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 9}', '{"format_version": 1, "subjects": [0]}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": 2, "subjects": [0]}'])
 def test_damage_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "quality.json").write_text(text)
     with pytest.raises(ModelError, match=r"quality\.json: damaged"):
+        load_yardstick(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["1", "9", "null"])
+def test_another_format_is_told_from_damage(version: str, tmp_path: Path) -> None:
+    (tmp_path / "quality.json").write_text(f'{{"format_version": {version}, "subjects": [0]}}')
+    with pytest.raises(ModelError, match=r"expected format 2, found .* Learn it again"):
         load_yardstick(tmp_path)
 
 

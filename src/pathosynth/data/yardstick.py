@@ -113,12 +113,16 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format_version"] == FORMAT_VERSION:
-            return dict(content)
-        raise ValueError(f"format {content['format_version']!r}, expected {FORMAT_VERSION}")
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
+        version = content["format_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from None
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: expected format {FORMAT_VERSION}, found {version!r}, of another version of pathosynth: its "
+            "measures mean something else. Learn it again with `pathosynth bands`."
+        )
+    return content
 
 
 def _damaged(path: Path, error: Exception) -> ModelError:
