@@ -64,6 +64,17 @@ def test_copies_are_counted_and_one_by_chance_is_not_too_many() -> None:
     assert many["people"] == [{"subject": "t0", "copies": 4, "similarity": 0.9}]
 
 
+def test_more_held_out_than_training_people_say_how_like_may_be(rng: np.random.Generator) -> None:
+    unseen = rng.normal(0.15, 0.03, 14).tolist()
+    made = {"generated": [0.45] * 8, "held-out": unseen}
+    few = told_of(record_of(made, {}), audit_of(people=6))
+    assert few["parts"]["labels"]["limit"] < 0.4  # six training people among themselves: 0.5
+    assert (few["parts"]["labels"]["copies"], few["parts"]["labels"]["held_out_copies"]) == (8, 0)
+    assert "8 of 8 label maps are copies" in few["above_limit"][0]
+    many = told_of(record_of(made, {}), audit_of(people=14))
+    assert (many["parts"]["labels"]["limit"], many["parts"]["labels"]["copies"]) == (0.5, 0)
+
+
 def test_without_a_limit_nothing_is_judged_and_that_is_told() -> None:
     told = told_of(record_of({"generated": [0.99] * 5}, {}, limit=float("nan")), audit_of())
     assert (told["parts"]["labels"]["judged"], told["parts"]["labels"]["not_judged"]) == (0, 5)

@@ -86,3 +86,13 @@ def test_a_given_text_is_looked_for_too(tmp_path: Path) -> None:
     (tmp_path / "card.md").write_text("made at St. Elsewhere")
     (found,) = spotted(canaries_of([], ["St. Elsewhere"]), tmp_path)
     assert (found.planted, found.shared) == ("given", True)
+
+
+def test_what_a_file_is_by_its_name_tells_of_nobody(tmp_path: Path) -> None:
+    anat = tmp_path / "data" / "sub-keepme01" / "anat"
+    anat.mkdir(parents=True)
+    labels = anat / "sub-keepme01_acq-wardNine_seg-kcl8_desc-prepared_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4)), labels)
+    texts = canaries_of([Case(case="keepme01", subject="keepme01", scheme="kcl8", labels=labels)])
+    assert "acq-wardNine" in texts
+    assert not {"seg-kcl8", "desc-prepared"} & texts.keys()

@@ -24,6 +24,8 @@ _HEADER = {
 _HEADER_BYTES = 348
 _OWN = ("run.json", "train.csv", "checkpoints")
 """Files of a training run that are not part of the model: they name the training files on purpose."""
+_DESCRIBES = re.compile(r"(seg|desc|space|res|den|label|hemi|split|chunk|echo|part)-[A-Za-z0-9]+")
+"""BIDS entities that say what a file is, not whose: made files carry the same."""
 _LOUD = re.compile(r"[0-9A-Z^@ ._-]")
 MOST_BYTES = 512 * 2**20
 
@@ -85,7 +87,9 @@ def spotted(canaries: Mapping[str, str], folder: Path, skip: Sequence[Path] = ()
 
 
 def _tells(text: str) -> bool:
-    """Long enough and not an ordinary lower-case word, which any file may have."""
+    """Long enough, not an ordinary lower-case word, which any file may have, and not what a file is by its name."""
+    if _DESCRIBES.fullmatch(text):
+        return False
     return len(text) >= SHORTEST and bool(_LOUD.search(text)) and bool(re.search(r"[A-Za-z]", text))
 
 

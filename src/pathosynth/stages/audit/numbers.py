@@ -1,7 +1,7 @@
 """From what was measured on single cases to the verdict of an audit."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,15 +20,24 @@ PARTS = ("labels", "image", "texture")
 
 
 def rows_of(record: Mapping[str, Any], audit: Audit) -> list[Row]:
-    """One row for every case and part: how like a training case it is, and whether that is a copy."""
+    """One row for every case and part: how like a training case it is, and whether that is a copy.
+
+    How like may be known from the training people among themselves or from the held-out people, whichever are more.
+    """
     content = dict(record)
     rows = [
-        {"role": role, "name": entry["name"], "subject": entry["subject"], **one,
-         "copied": _above(one["similarity"], one["copy"])}
+        {"role": role, "name": entry["name"], "subject": entry["subject"], **one}
         for role in ("generated", "held-out")
         for entry in entries(content, role)
         for one in entry.get("likeness", [])
-    ]  # fmt: skip
+    ]
+    held_out = [(entry["subject"], one) for entry in entries(content, "held-out") for one in entry.get("likeness", [])]
+    for part in PARTS:
+        unseen = _by_person((subject, one["similarity"]) for subject, one in held_out if one["part"] == part)
+        if unseen.size > len({case.subject for case in audit.training}):
+            limits = {"suspect": likeness.limit(unseen, 95.0), "copy": likeness.limit(unseen, 99.5)}
+            rows = [row | (limits if row["part"] == part else {}) for row in rows]
+    rows = [row | {"copied": _above(row["similarity"], row["copy"])} for row in rows]
     return rows + _texture_rows(content, audit)
 
 
@@ -126,10 +135,7 @@ def _texture_rows(record: dict[str, Any], audit: Audit) -> list[Row]:
     ]  # fmt: skip
     unseen = [(row["subject"], row["similarity"]) for row in measured if row["role"] == "held-out"]
     unseen = unseen or [(row["subject"], row["control"]) for row in measured if row["control"] is not None]
-    by_person: dict[str, float] = {}
-    for subject, value in unseen:
-        by_person[subject] = max(value, by_person.get(subject, -1.0))
-    alike = np.array(list(by_person.values()), np.float32)
+    alike = _by_person(unseen)
     suspect, copy = likeness.limit(alike, 95.0), likeness.limit(alike, 99.5)
     return [
         {"role": "generated" if row["role"] == "training" else "held-out", "name": row["name"],
@@ -137,6 +143,14 @@ def _texture_rows(record: dict[str, Any], audit: Audit) -> list[Row]:
          "mirror": False, "suspect": suspect, "copy": copy, "copied": _above(row["similarity"], copy)}
         for row in measured
     ]  # fmt: skip
+
+
+def _by_person(found: Iterable[tuple[str, float]]) -> np.ndarray:
+    """(people,) highest similarity of every person."""
+    highest: dict[str, float] = {}
+    for subject, value in found:
+        highest[subject] = max(value, highest.get(subject, -1.0))
+    return np.array(list(highest.values()), np.float32)
 
 
 def _part(rows: Sequence[Row]) -> Row:
