@@ -226,8 +226,8 @@ def edgeless(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme, spacing
         border = one.cut(one.grown, both) & (labels[both] == other.value)
         if int(border.sum()) < FEWEST_VOXELS:
             continue
-        step = (one.cut(one.mean, both) - other.cut(other.mean, both)) / difference
-        pieces = cc3d.connected_components(border & (step < SHOWN), connectivity=26)
+        shown = (one.cut(one.mean, both) - other.cut(other.mean, both)) / difference
+        pieces = cc3d.connected_components(border & (shown < SHOWN), connectivity=26)
         largest = int(np.bincount(pieces.ravel())[1:].max(initial=0))
         found[f"edgeless {scheme[one.value].name}|{scheme[other.value].name}"] = face * largest
     return found
@@ -238,6 +238,9 @@ class _Side:
     """One label of a border, in a box around it.
 
     Attributes:
+        value: of the label.
+        median: of the image inside it.
+        box: place of the two arrays in the grid.
         grown: the label and its face neighbours.
         mean: of the image inside the label, weighted by distance.
     """
