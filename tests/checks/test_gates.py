@@ -52,6 +52,10 @@ def test_an_interval_holds_new_values_as_often_as_it_says(rng: np.random.Generat
     assert limits.interval(np.full(5, 3.0), 99.0, least=0.5) == (3.0, 2.5, 3.5)
 
 
+def test_few_cases_allow_more() -> None:
+    assert [round(limits.for_few(count, 99.95), 1) for count in (1, 4, 6, 18, 100000)] == [np.inf, 4.7, 2.3, 1.2, 1.0]
+
+
 @pytest.mark.parametrize("times", [2.0, 3.0])
 def test_more_noise_than_real_images_have_is_found_and_less_too(times: float, known: CheckInput) -> None:
     spread = 0.03 * np.sqrt(times**2 - 1)
