@@ -52,6 +52,13 @@ def test_another_format_is_told_from_damage(version: str, tmp_path: Path) -> Non
         load_yardstick(tmp_path)
 
 
+def test_agreement_of_before_the_yardstick_changed_is_read(tmp_path: Path) -> None:
+    (tmp_path / "agreement.json").write_text('{"format_version": 1, "segmenter": "abc", "dice": {"ventricles": [0.9]}}')
+    found = load_agreement(tmp_path)
+    assert found is not None
+    assert found.dice["ventricles"].tolist() == [0.9]
+
+
 def test_no_name_of_a_case_or_person_is_stored(tmp_path: Path) -> None:
     from pathosynth.checks.learning import Measured, learn
 

@@ -17,8 +17,9 @@ from pathosynth.runs.files import json_text, write_text
 
 QUALITY_FILE = "quality.json"
 AGREEMENT_FILE = "agreement.json"
-FORMAT_VERSION = 2
-"""1 until sharpness was told as a share of what the labels let expect, and hemispheres were no loose pieces."""
+FORMAT_VERSIONS = {QUALITY_FILE: 2, AGREEMENT_FILE: 1}
+"""Of `QUALITY_FILE` 1 until sharpness was told as a share of what the labels let expect, and hemispheres were no loose
+pieces."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class AgreementBands:
 def save_yardstick(folder: Path, yardstick: Yardstick) -> None:
     """Write `QUALITY_FILE`; five digits, 1 kB per case."""
     content = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSIONS[QUALITY_FILE],
         "spacing_mm": yardstick.spacing_mm,
         "subjects": list(yardstick.subjects),
         "measures": {name: _plain(values) for name, values in yardstick.measures.items()},
@@ -89,7 +90,7 @@ def load_yardstick(folder: Path) -> Yardstick | None:
 def save_agreement(folder: Path, bands: AgreementBands) -> None:
     """Write `AGREEMENT_FILE`."""
     dice = {name: _plain(values) for name, values in bands.dice.items()}
-    content = {"format_version": FORMAT_VERSION, "segmenter": bands.segmenter, "dice": dice}
+    content = {"format_version": FORMAT_VERSIONS[AGREEMENT_FILE], "segmenter": bands.segmenter, "dice": dice}
     write_text(folder / AGREEMENT_FILE, json_text(content))
 
 
@@ -117,10 +118,11 @@ def _read(path: Path) -> dict[str, Any] | None:
         version = content["format_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from None
-    if version != FORMAT_VERSION:
+    expected = FORMAT_VERSIONS[path.name]
+    if version != expected:
         raise ModelError(
-            f"{path}: expected format {FORMAT_VERSION}, found {version!r}, of another version of pathosynth: its "
-            "measures mean something else. Learn it again with `pathosynth bands`."
+            f"{path}: expected format {expected}, found {version!r}, of another version of pathosynth: its numbers "
+            "mean something else. Learn it again with `pathosynth bands`."
         )
     return content
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 from pathosynth.data.intensity import robust_scale
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
+from pathosynth.metrics.surfaces import bounding_box
 
 MEASURES: Mapping[str, str] = {
     "noise": "standard deviation of white noise, share of the intensity range; its reciprocal is the SNR",
@@ -41,9 +42,9 @@ FEWEST_VOXELS = 50
 DIFFERENT = 0.1
 """Labels whose medians lie nearer than this share of the range have no border that an image could show."""
 SHOWN = 0.15
-"""Part of what two labels differ by, over all, that they must differ by where they touch. Balls of white matter called
-ventricle keep pieces of 30 to 150 mm2 below it from 0.3 mL on (18 fetal and 13 adult maps; one of 0.3 mL in 31 has
-less), the maps themselves 0 in fetuses and up to 9 to 97 in adults, by how much of the difference is asked for."""
+"""Part of what two labels differ by, over all, that they must differ by where they touch. White matter of 0.3 mL and
+more that is called ventricle has a piece of 50 to 350 mm2 below it (18 fetal and 13 adult maps; 15 in one), the maps
+themselves 0 in fetuses and up to 22 in adults."""
 RESOLUTION_MM = 0.8
 """Standard deviation of the blur of the painted labels that `sharpness` compares with."""
 REACH_VOXELS = 2
@@ -66,7 +67,7 @@ def measure(image: np.ndarray, labels: np.ndarray, scheme: LabelScheme, spacing_
     """
     head = labels > 0
     scaled, _, _ = robust_scale(image, head)
-    box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(head))
+    box = bounding_box(head)
     inner, kept, own = scaled[box], head[box], labels[box]
     sigma = noise(inner, kept)
     dense = scheme.indices(own)
@@ -259,10 +260,9 @@ class _Side:
 
 def _side(image: np.ndarray, labels: np.ndarray, value: int, spacing_mm: Spacing) -> _Side:
     width = [SPOT_MM / edge for edge in spacing_mm]
-    tight = ndimage.find_objects((labels == value).astype(np.uint8))[0]
     box = tuple(
         slice(max(span.start - int(np.ceil(2 * sigma)), 0), min(span.stop + int(np.ceil(2 * sigma)), size))
-        for span, sigma, size in zip(tight, width, labels.shape, strict=True)
+        for span, sigma, size in zip(bounding_box(labels == value), width, labels.shape, strict=True)
     )
     mask = labels[box] == value
     weight = ndimage.gaussian_filter(mask.astype(np.float32), width)

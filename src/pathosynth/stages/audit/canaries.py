@@ -87,9 +87,7 @@ def spotted(canaries: Mapping[str, str], folder: Path, skip: Sequence[Path] = ()
 
 
 def _tells(text: str) -> bool:
-    """Long enough, not an ordinary lower-case word, which any file may have, and not what a file is by its name."""
-    if _DESCRIBES.fullmatch(text):
-        return False
+    """Long enough and not an ordinary lower-case word, which any file may have."""
     return len(text) >= SHORTEST and bool(_LOUD.search(text)) and bool(re.search(r"[A-Za-z]", text))
 
 
@@ -127,7 +125,8 @@ def _texts_of(path: Path) -> Iterator[tuple[str, str]]:
         cells = re.split(r"[\t\r\n]+", table.read_text(encoding="utf-8", errors="replace"))
         yield from ((cell, table.name) for cell in cells)
     stem = re.sub(r"\.nii(\.gz)?$", "", path.name)
-    parts = [path.name, stem, *stem.split("_"), *path.parent.parts[-3:]]
+    entities = [part for part in stem.split("_") if not _DESCRIBES.fullmatch(part)]
+    parts = [path.name, stem, *entities, *path.parent.parts[-3:]]
     yield from ((part, "a name of a file or folder") for part in parts)
 
 
