@@ -141,6 +141,19 @@ def test_nnunet_is_told_its_folders_and_keeps_the_rest_of_the_environment(tmp_pa
     assert (Path(told["nnUNet_extTrainer"]) / "pathosynth_trainer.py").is_file()
 
 
+@pytest.mark.parametrize(("device", "seen"), [("cuda:0", "4"), ("cuda:1", "GPU-b2")])
+def test_a_gpu_is_counted_among_those_that_may_be_seen(device: str, seen: str, tmp_path: Path) -> None:
+    given = {"CUDA_VISIBLE_DEVICES": "4, GPU-b2"}
+    told = environment("train", Places(tmp_path), config_from_plan("small", {}), Machine(device), given)
+    assert told["CUDA_VISIBLE_DEVICES"] == seen
+
+
+def test_a_gpu_that_may_not_be_seen_is_refused(tmp_path: Path) -> None:
+    given = {"CUDA_VISIBLE_DEVICES": "4,5"}
+    with pytest.raises(ConfigError, match=r"cuda:2.*leaves 2 GPUs"):
+        environment("train", Places(tmp_path), config_from_plan("small", {}), Machine("cuda:2"), given)
+
+
 def test_no_more_cores_than_there_are() -> None:
     everything = cores(config_from_plan("small", {}))
     assert cores(config_from_plan("small", {"threads": 10_000})) == everything >= 1

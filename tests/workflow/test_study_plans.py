@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from pathosynth.cli import app
 from pathosynth.cli.understood import check_jobs
+from pathosynth.runs.config import Config
 from pathosynth.runs.errors import ConfigError
+from pathosynth.segmenters import SEGMENTERS
 from pathosynth.workflow.jobs import Job
 from pathosynth.workflow.planning import plan_jobs
 from pathosynth.workflow.steps import settings_words
@@ -49,6 +52,7 @@ def data(tmp_path: Path) -> Path:
         (tmp_path / folder).mkdir()
         for name in names:
             (tmp_path / folder / f"{name}.nii.gz").touch()
+    (tmp_path / "fetal_spinabifida_dev" / "participants.tsv").write_text("participant_id\tga_weeks\nc\t23\n")
     return tmp_path
 
 
@@ -167,6 +171,9 @@ def test_settings_become_words_that_are_read_back_as_they_were() -> None:
         ("[ingredients.sick]", "[ingredients.real]\nsteps = [{ stage = 'check' }]\n[ingredients.sick]", "are taken"),
         ('recipe = "fetal-mixed"', 'recipe = "fetal-mixed", pathologies = ["dilation"]', "a recipe or pathologies"),
         ('real = ["real"]', "real = []", "ingredients to train on, or folds"),
+        ("[arms]", "[models.seen]\ngenerator = 'pixel_diffusion'\n[arms]", "seen names an ingredient and a model"),
+        ("seeds = [1, 2]", "seeds = [1, 2, 1]", "expected seeds that differ"),
+        ('real = ["real"]', 'real = { train = ["real"], seeds = [0, 0] }', "expected seeds that differ"),
     ],
 )
 def test_mistakes_are_named(old: str, new: str, named: str, tmp_path: Path) -> None:
@@ -185,6 +192,9 @@ def test_mistakes_are_named(old: str, new: str, named: str, tmp_path: Path) -> N
         ('recipe = "fetal-mixed"', 'recipe = "paper1"', "dilation"),
         ('[{ stage = "gen', '[{ stage = "prepare", spacing_mm = 2 }, { stage = "gen', "prepare brings cases to"),
         ('from = "sick"\n', "", "no image can be carried along: prepare brings"),
+        ("[segmenter]", "[evaluation]\nstructures = ['ventricle']\n[segmenter]", "no group 'ventricle'"),
+        ("[segmenter]", "[evaluation]\nabove = { ventrikel = 20 }\n[segmenter]", "no group 'ventrikel'"),
+        ("[segmenter]", "[evaluation]\nsubgroups = ['age_weeks=30,20']\n[segmenter]", "ascending edges"),
     ],
 )
 def test_a_command_that_would_fail_is_found_before_anything_runs(
@@ -196,6 +206,40 @@ def test_a_command_that_would_fail_is_found_before_anything_runs(
     assert named in result.stderr
     assert "would fail" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_subgroup_that_the_cases_do_not_know_is_found_before_anything_runs(data: Path) -> None:
+    study, base = load_study("fetal-ablation")
+    (data / "fetal_spinabifida_dev" / "participants.tsv").unlink()
+    jobs = [job for job in plan_jobs(study, base, data) if job.stage in ("table", "evaluate")]
+    with pytest.raises(ConfigError, match=r"job evaluation.*--subgroup age_weeks"):
+        check_jobs(tuple(jobs), [])
+
+
+def test_files_beside_the_study_are_found_from_its_folder_and_count_by_what_is_in_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("of = 'one'")
+    (tmp_path / "like.csv").write_text("of one")
+    text = MINIMAL.replace('"kcl8"', '"mine.toml"').replace('recipe = "fetal-mixed"', 'recipe = "mine.toml"')
+    text = text.replace('model = "carried"', 'model = "carried", settings = { table = "like.csv" }')
+    before = {job.name: job for job in planned(text, tmp_path)}
+    assert str(tmp_path / "mine.toml") in before["test"].command
+    assert str(tmp_path / "mine.toml") in before["sick.1-morph.1of3"].command
+    assert f"table={tmp_path / 'like.csv'}" in before["seen.1-generate-images.1of1"].command
+    (tmp_path / "mine.toml").write_text("of = 'two'")
+    after = {job.name: job for job in planned(text, tmp_path)}
+    changed = {name for name, job in after.items() if job.digest != before[name].digest}
+    assert {"test", "sick.1-morph.1of3"} <= changed
+    assert not {"seen.1-generate-images.1of1", "evaluation"} & changed, "these read it through others"
+
+
+def test_only_a_segmenter_that_takes_threads_is_told_its_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {job.name: job.how for job in planned(MINIMAL, tmp_path)}
+    assert told["arm.real.seed-1"] == ("--set", "threads=1")
+    chosen = {job.name: job.how for job in planned(f"{MINIMAL}settings = {{ threads = 2 }}\n", tmp_path)}
+    assert chosen["arm.real.seed-1"] == (), "the study's own number would be given twice"
+    monkeypatch.setitem(SEGMENTERS, "plain", SimpleNamespace(Config=Config))
+    plain = {job.name: job.how for job in planned(f'{MINIMAL}kind = "plain"\n', tmp_path)}
+    assert plain["arm.real.seed-1"] == ()
 
 
 def test_dry_run_lists_every_command_and_writes_nothing(tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ def job(common: Talk, *, folder: Folder, name: Annotated[str, typer.Argument(met
 
 
 def _planned(name: str, data: Path | None, plugins: Sequence[Path]) -> "Plan":
+    from pathosynth.runs.files import sha256
     from pathosynth.workflow.plan import Plan
     from pathosynth.workflow.planning import plan_jobs
     from pathosynth.workflow.study import load_study
@@ -152,7 +153,11 @@ def _planned(name: str, data: Path | None, plugins: Sequence[Path]) -> "Plan":
     found, base = load_study(name)
     root = (data or base).absolute()
     use = tuple(word for file in plugins for word in ("--use", str(file.absolute())))
-    jobs = [job.model_copy(update={"how": (*job.how, *use)}) for job in plan_jobs(found, base, root)]
+    loaded = tuple(sha256(file) for file in plugins)
+    jobs = [
+        job.model_copy(update={"how": (*job.how, *use), "contents": (*job.contents, *loaded)})
+        for job in plan_jobs(found, base, root)
+    ]
     return Plan(study=found.model_dump(mode="json"), source=name, data=str(root), jobs=tuple(jobs))
 
 

@@ -26,11 +26,16 @@ def check_jobs(jobs: "tuple[Job, ...]", made: list[str]) -> None:
             the job.
     """
     unmoved: dict[str, str] = {}
+    tables: dict[str, dict[str, Any]] = {}
     for job in jobs:
         try:
             given = _parsed(list(job.words))
             if job.stage in _LOOKS and given.get("model") not in made:
                 _LOOKS[job.stage](given)
+            if job.stage == "table":
+                tables[job.output] = given
+            elif job.stage == "evaluate":
+                _evaluate(given, tables[str(given["source"])])
             unmoved[job.output] = _why_unmoved(job.stage, given, unmoved)
             if job.stage == "generate-images" and given["model"] == "carried" and unmoved[job.output]:
                 raise ConfigError(f"no image can be carried along: {unmoved[job.output]}. Use another generator.")
@@ -132,6 +137,29 @@ def _segment(given: dict[str, Any]) -> None:
     if module is None or not hasattr(module, "config_from_plan"):
         raise ConfigError(f"--segmenter {given['segmenter']}: expected one that learns, of {', '.join(SEGMENTERS)}.")
     module.config_from_plan(given["plan"], parse_settings(given["settings"]))
+
+
+def _evaluate(given: dict[str, Any], table: dict[str, Any]) -> None:
+    """Look at structures and subgroups: at their names, and at the cases where the study does not make them.
+
+    Args:
+        given: options of the job.
+        table: options of the job that writes the table of its cases.
+    """
+    from pathosynth.data.labels import load_scheme
+    from pathosynth.runs.config import parse_settings
+    from pathosynth.stages import subgroups
+    from pathosynth.stages.inputs import read_input
+
+    scheme = load_scheme(table["scheme"])
+    judged = given["structures"] or list(scheme.groups)
+    wishes = subgroups.parse(given["subgroups"], given["above"])
+    for name in [*judged, *(wish.name for wish in wishes if wish.volume)]:
+        scheme.group(name)
+    if all(Path(source).is_absolute() for source in table["sources"]):
+        layout = table["scheme"], table["layout"], parse_settings(table["settings"])
+        cases = [case for source in table["sources"] for case in read_input(source, *layout)]
+        subgroups.members(wishes, cases, {name: {case.case: 0.0 for case in cases} for name in judged})
 
 
 _LOOKS: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathosynth.runs.config import Config
-from pathosynth.runs.files import json_text
+from pathosynth.runs.files import json_text, sha256
+from pathosynth.segmenters import SEGMENTERS
 from pathosynth.workflow.steps import Step
 from pathosynth.workflow.study import Resources, Study
 
@@ -33,6 +34,8 @@ class Job(Config):
     """Words after ``pathosynth``; paths are relative to the study's folder."""
     how: tuple[str, ...] = ()
     """Words after those, of how fast it goes; what comes out does not depend on them."""
+    contents: tuple[str, ...] = ()
+    """SHA-256 of the files that its words name or that are loaded for it: recipes, schemes, tables, plugins."""
     output: str
     """Folder it writes."""
     needs: tuple[str, ...] = ()
@@ -49,7 +52,7 @@ class Job(Config):
     @property
     def digest(self) -> str:
         """What it does in short: two jobs with the same digest do the same."""
-        return hashlib.sha256(json_text([*self.command]).encode()).hexdigest()[:16]
+        return hashlib.sha256(json_text([*self.command, *self.contents]).encode()).hexdigest()[:16]
 
     @property
     def done(self) -> str:
@@ -85,14 +88,33 @@ class Jobs:
     def add(
         self, name: str, stage: str, output: str, words: Iterable[str], needs: Iterable[str], *, may: bool = False
     ) -> None:
-        """Enter one job; `words` come after the stage and before the output."""
-        command = (*stage_words(stage), *words, "-o", output)
+        """Enter one job; `words` come after the stage and before the output.
+
+        Files that words name are given in full, because a job runs in the study's folder.
+        """
+        words = [self._in_full(word) for word in words]
         resources = resources_of(self.study, stage)
-        unique = tuple(dict.fromkeys(needs))
+        limits = stage == "segment" and self._takes_threads(words)
         self.jobs[name] = Job(
-            name=name, stage=stage, command=command, output=output, needs=unique, some_may_fail=may,
-            resources=resources, how=("--set", f"threads={resources.threads}") if stage == "segment" else (),
+            name=name, stage=stage, command=(*stage_words(stage), *words, "-o", output), output=output,
+            needs=tuple(dict.fromkeys(needs)), some_may_fail=may, resources=resources,
+            how=("--set", f"threads={resources.threads}") if limits else (),
+            contents=tuple(sha256(path) for word in words if (path := _path_in(word)).is_absolute() and path.is_file()),
         )  # fmt: skip
+
+    def _in_full(self, word: str) -> str:
+        """A word, or the value of a ``KEY=VALUE``, that is a file beside the study: its whole path."""
+        path = self.base / _path_in(word)
+        if not path.suffix or not (path.suffix == ".toml" or path.is_file()):
+            return word
+        return f"{key}={path}" if (key := word.rpartition("=")[0]) else str(path)
+
+    def _takes_threads(self, words: Iterable[str]) -> bool:
+        """Whether the segmenter can be told its cores, and the study does not do so itself."""
+        settings = getattr(SEGMENTERS.get(self.study.segmenter.kind), "Config", None)
+        return "threads" in getattr(settings, "model_fields", {}) and not any(
+            word.startswith("threads=") for word in words
+        )
 
     def add_parts(self, made: Made, stage: str, words: Iterable[str], needs: Iterable[str], step: Step | None) -> Made:
         """Enter the parts of a step, and the table of all of them.
@@ -126,6 +148,10 @@ class Jobs:
             return [f"models/{model}"], [f"model.{model}"]
         path = self.base / model
         return [str(path) if path.is_dir() else model], []
+
+
+def _path_in(word: str) -> Path:
+    return Path(word.rpartition("=")[2])
 
 
 def stage_words(stage: str) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def _ingredient_jobs(jobs: Jobs, name: str) -> None:
 
 def _step_jobs(jobs: Jobs, made: Made, step: Step, source: Made | None) -> Made:
     """Enter one step of an ingredient, working on what the step before it made."""
-    words, needs = [str(jobs.base / word) if word.endswith(".toml") else word for word in step.words()], list[str]()
+    words, needs = [*step.words()], list[str]()
     if source is not None:
         words, needs = [*inputs_words([source.folder]), *words], [source.job]
     parents = source.parents if source else None

@@ -151,9 +151,11 @@ def _refuse_or_forget(out: Path, jobs: Sequence[Job], overwrite: bool) -> None:
     if done and not overwrite:
         old = {job.name: job for job in plans.read_plan(out).jobs}
         was = " ".join(old[done[0].name].command) if done[0].name in old else "another command"
+        now = " ".join(done[0].command)
+        how = f"was `{was}`, now `{now}`" if was != now else f"what `{now}` reads has changed (recipe, scheme, plugin)"
         raise ConfigError(
-            f"{out}: {len(done)} jobs were done for another study, e.g. {done[0].name}: was `{was}`, now "
-            f"`{' '.join(done[0].command)}`. Choose another --output, or give --overwrite to do them again."
+            f"{out}: {len(done)} jobs were done for another study, e.g. {done[0].name}: {how}. "
+            "Choose another --output, or give --overwrite to do them again."
         )
     for job in changed.values():
         plans.forget(out, job)

@@ -17,6 +17,15 @@ Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
 Count = Annotated[int, pydantic.Field(ge=1)]
 
 
+def _different(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"expected seeds that differ, found {seeds}; a training that is repeated is no other one")
+    return seeds
+
+
+Seeds = Annotated[list[int], pydantic.AfterValidator(_different)]
+
+
 class Phantoms(Config):
     """Procedural heads in place of data, so that a study runs from nothing."""
 
@@ -78,7 +87,7 @@ class Arm(Config):
     """Learn from the test cases too, by cross-validation over people in this many folds: a ceiling, no contender."""
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Settings of the segmenter that differ in this arm."""
-    seeds: list[int] = pydantic.Field(default_factory=list)
+    seeds: Seeds = pydantic.Field(default_factory=list)
     """Seeds of this arm, e.g. fewer for a costly ceiling; empty for those of the segmenter."""
 
     @pydantic.model_validator(mode="before")
@@ -100,7 +109,7 @@ class Segmenting(Config):
     """Which one (list segmenters)."""
     plan: str = ""
     """Preset of its settings; empty for its first."""
-    seeds: Annotated[list[int], pydantic.Field(min_length=1)] = pydantic.Field(default_factory=lambda: [0])
+    seeds: Annotated[Seeds, pydantic.Field(min_length=1)] = pydantic.Field(default_factory=lambda: [0])
     """Every arm is trained once with each."""
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Settings that differ from the plan."""
@@ -163,6 +172,8 @@ class Study(Config):
     def _references_exist(self) -> Self:
         if {REAL, "test"} & {*self.ingredients, *self.models}:
             raise ValueError("ingredients and models: the names 'real' and 'test' are taken")
+        if both := sorted({*self.ingredients} & {*self.models}):
+            raise ValueError(f"{', '.join(both)} names an ingredient and a model; give each a name of its own")
         sets = [REAL, *self.ingredients]
         for name, ingredient in self.ingredients.items():
             _among(sets, [ingredient.source], f"ingredients.{name}.from")

@@ -61,8 +61,26 @@ def environment(
     if config.augmentation_workers is not None:
         own["nnUNet_n_proc_DA"] = str(max(config.augmentation_workers, 0 if command == "train" else 1))
     if machine.device.startswith("cuda:"):
-        own["CUDA_VISIBLE_DEVICES"] = machine.device.partition(":")[2]
+        own["CUDA_VISIBLE_DEVICES"] = _visible(int(machine.device.partition(":")[2]), inherited)
     return {**inherited, **own}
+
+
+def _visible(number: int, inherited: Mapping[str, str]) -> str:
+    """The one GPU that is `number` for torch: counted among those that this process may see.
+
+    Raises:
+        ConfigError: it may not see so many.
+    """
+    seen = inherited.get("CUDA_VISIBLE_DEVICES")
+    if seen is None:
+        return str(number)
+    names = [name.strip() for name in seen.split(",") if name.strip()]
+    if number >= len(names):
+        raise ConfigError(
+            f"--device cuda:{number}: CUDA_VISIBLE_DEVICES={seen} leaves {len(names)} GPUs, counted from 0. "
+            "Choose one of them."
+        )
+    return names[number]
 
 
 def _silent(epoch: int, total: int, loss: float) -> None:
