@@ -84,9 +84,8 @@ def main() -> None:
                 flush=True,
             )
         for what, column in zip(("mm", "cm2", "mL"), np.transpose(found), strict=True):
-            print(
-                f"{name:<12} {what:<4} mean {np.nanmean(column):+.2f}, SD {np.nanstd(column, ddof=1):.2f}, n {np.isfinite(column).sum()}"
-            )
+            known = column[np.isfinite(column)]
+            print(f"{name:<12} {what:<4} mean {known.mean():+.2f}, SD {known.std(ddof=1):.2f}, n {len(known)}")
 
 
 if __name__ == "__main__":
