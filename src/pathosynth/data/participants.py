@@ -1,5 +1,7 @@
 """The ``participants.tsv`` beside a data set: who was scanned, and how old."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,17 @@ def read_participants(path: Path) -> dict[str, dict[str, Any]]:
     if "participant_id" not in table.columns or not table["participant_id"].is_unique:
         raise InputError(f"{path}: expected a participant_id column of unique names. Correct or remove the file.")
     return {str(row["participant_id"]): {str(k): v for k, v in row.items()} for row in table.to_dict("records")}
+
+
+def person_of(name: str) -> str:
+    """Who a file or case of this name stems from, where nothing else says so: its ``sub-`` entity, else all of it."""
+    found = re.match(r"sub-[A-Za-z0-9]+(?=_|$)", name)
+    return found.group() if found else name
+
+
+def row_of(people: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """The participants row of a file or case: the one of its very name, else that of its person; empty without one."""
+    return people.get(name) or people.get(person_of(name), {})
 
 
 def ages(row: dict[str, Any], where: str) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pathosynth.data.cases import CONTRASTS, RENAME, Case, build_case, check_cases
 from pathosynth.data.labels import load_scheme
-from pathosynth.data.participants import ages, read_participants
+from pathosynth.data.participants import ages, person_of, read_participants, row_of
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
 
@@ -21,13 +21,15 @@ class Config(BaseConfig):
     """End of a label map's name before its extension; where no file has it, every volume that is not an image or a
     mask is taken for a label map."""
     subject_column: str = ""
-    """Column of participants.tsv naming the person, where several cases stem from one; empty: each case its own."""
+    """Column of participants.tsv naming the person, where several cases stem from one; empty: the ``sub-`` entity of
+    the file name, so that sessions and runs are one person; without it each case its own."""
 
 
 def read(root: Path, config: Config) -> list[Case]:
     """Pair label maps ``STEM_dseg.nii.gz`` with images ``STEM_T2w.nii.gz`` (any BIDS contrast).
 
-    A ``participants.tsv`` beside them gives the ages (columns ga_weeks, age_weeks, age_years or age).
+    A ``participants.tsv`` beside them gives the ages (columns ga_weeks, age_weeks, age_years or age), by STEM or by its
+    ``sub-`` entity.
 
     Raises:
         InputError: the folder or its label maps are missing, or two label maps share the images of one stem.
@@ -44,7 +46,7 @@ def read(root: Path, config: Config) -> list[Case]:
             f"{len(volumes)} volumes. Name the suffix (prepare --set labels_suffix=...) or give another folder."
         )
     people = read_participants(root / "participants.tsv")
-    cases = [_case(name, path, volumes, people.get(name, {}), config) for name, path in label_maps.items()]
+    cases = [_case(name, path, volumes, row_of(people, name), config) for name, path in label_maps.items()]
     check_cases(cases, str(root))
     return cases
 
@@ -75,7 +77,7 @@ def _case(name: str, labels: Path, volumes: dict[str, Path], row: dict[str, Any]
     images = {contrast: volumes[f"{name}_{contrast}"] for contrast in CONTRASTS if f"{name}_{contrast}" in volumes}
     values = {
         "case": name,
-        "subject": row.get(config.subject_column) or name,
+        "subject": row.get(config.subject_column) or person_of(name),
         "scheme": config.scheme,
         "labels": labels,
         "images": images,
