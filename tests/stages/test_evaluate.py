@@ -113,6 +113,67 @@ def test_missed_invented_and_absent_structures(reference: Path, tmp_path: Path) 
     assert {row["dice"] for row in table(tmp_path / "out", "scores", structure="corpus_callosum")} == {""}
 
 
+@pytest.fixture
+def inventing(tmp_path: Path) -> list[str]:
+    """Reference, and arms: six of eight have no cerebellum; `good` leaves it empty, `bad` invents it in all of them."""
+    without = {f"c{n}": head(4, cerebellum=n >= 6) for n in range(8)}
+    reference, good = (write_set(tmp_path / name, without) for name in ("reference", "good"))
+    bad = write_set(tmp_path / "bad", dict.fromkeys(without, head(4)))
+    return [str(reference), f"good={good}", f"bad={bad}"]
+
+
+def test_an_invented_structure_counts_against_the_arm_that_left_it_empty(tmp_path: Path, inventing: list[str]) -> None:
+    judged(tmp_path / "out", Path(inventing[0]), inventing[1:])
+    rows = {row["metric"]: row for row in table(tmp_path / "out", "comparisons", structure="cerebellum")}
+    far, volume = np.linalg.norm([20, 36, 8]), 4 * 4 * 4 / 1000
+    differences = {"dice": -6 / 8, "surface_dice": -6 / 8, "hd95_mm": far * 6 / 8, "assd_mm": far * 6 / 8}
+    for metric, difference in (differences | {"volume_absolute_error_ml": volume * 6 / 8}).items():
+        row = rows[metric]
+        assert (row["subjects"], row["better"], row["worse"]) == ("8", "0", "6"), metric
+        assert float(row["difference"]) == pytest.approx(difference)
+        assert float(row["p"]) == pytest.approx(2 / 2**6)
+    summed = {row["arm"]: row for row in table(tmp_path / "out", "summary", structure="cerebellum", metric="dice")}
+    assert [summed[arm]["n"] for arm in ("good", "bad")] == ["8", "8"], "both means are over the same people"
+    assert [float(summed[arm]["mean"]) for arm in ("good", "bad")] == [1, 2 / 8]
+    assert (summed["good"]["both_empty"], summed["bad"]["false_positive"]) == ("6", "6")
+    agreed = {row["arm"]: row for row in table(tmp_path / "out", "agreement", structure="cerebellum")}
+    assert [(agreed[arm]["n"], agreed[arm]["subjects"]) for arm in ("good", "bad")] == [("8", "8")] * 2
+    assert [float(agreed[arm]["mae"]) for arm in ("good", "bad")] == pytest.approx([0, volume * 6 / 8])
+    raw = table(tmp_path / "out", "scores", structure="cerebellum", arm="good", case="c0")
+    assert (raw[0]["state"], raw[0]["dice"], raw[0]["hd95_mm"]) == ("both_empty", "", "")
+    absent = table(tmp_path / "out", "comparisons", structure="corpus_callosum", metric="dice")[0]
+    assert (absent["subjects"], absent["difference"], absent["p"]) == ("0", "", "")
+
+
+def test_a_structure_only_a_third_arm_invents_stays_out_of_a_pair(tmp_path: Path, inventing: list[str]) -> None:
+    reference, good, bad = inventing
+    judged(tmp_path / "out", Path(reference), [good, good.replace("good=", "same="), bad])
+    rows = table(tmp_path / "out", "comparisons", structure="cerebellum", metric="dice")
+    assert {row["arm"]: row["subjects"] for row in rows} == {"same": "2", "bad": "8"}
+    assert {row["n"] for row in table(tmp_path / "out", "summary", structure="cerebellum", metric="dice")} == {"8"}
+
+
+def test_one_training_that_invents_does_not_make_the_others_fail(tmp_path: Path, inventing: list[str]) -> None:
+    reference, good, bad = inventing
+    write_set(tmp_path / "again", {f"c{n}": head(4, cerebellum=n >= 6) for n in range(8)})
+    judged(tmp_path / "out", Path(reference), [good, f"good={tmp_path / 'again'}", bad.replace("bad=", "good=")])
+    row = table(tmp_path / "out", "summary", structure="cerebellum", metric="dice")[0]
+    assert float(row["mean"]) == pytest.approx((6 * 2 / 3 + 2) / 8)
+    assert (float(row["run_lowest"]), float(row["run_highest"])) == (2 / 8, 1)
+    agreed = table(tmp_path / "out", "agreement", structure="cerebellum")[0]
+    assert float(agreed["mae"]) == pytest.approx(6 * 4**3 / 1000 / 3 / 8)
+
+
+def test_a_missing_file_did_not_rightly_leave_a_structure_empty(tmp_path: Path, inventing: list[str]) -> None:
+    reference, good, bad = inventing
+    (tmp_path / "good" / "c0_dseg.nii.gz").unlink()
+    judged(tmp_path / "out", Path(reference), [good, bad])
+    row = table(tmp_path / "out", "summary", structure="cerebellum", metric="dice", arm="good")[0]
+    assert (float(row["mean"]), row["n"], row["no_prediction"]) == (7 / 8, "8", "1")
+    compared = table(tmp_path / "out", "comparisons", structure="cerebellum", metric="hd95_mm")[0]
+    assert (compared["subjects"], compared["better"], compared["worse"]) == ("8", "0", "5")
+
+
 def test_a_missing_prediction_is_a_missed_case_and_named(reference: Path, tmp_path: Path) -> None:
     predicted = shifted(tmp_path / "a", 0)
     (predicted / "c5_dseg.nii.gz").unlink()
