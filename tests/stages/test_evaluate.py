@@ -251,6 +251,14 @@ def test_a_subject_with_several_cases_counts_once(reference: Path, tmp_path: Pat
     dice = [(n - 1) / n for n in range(4, 10)]
     assert float(row["mean"]) == pytest.approx(np.mean([np.mean(dice[:2]), *dice[2:]]))
     assert (row["subjects"], row["cases"], row["n"]) == ("5", "6", "5")
+    predicted = shifted(tmp_path / "b", 0, c4=head(6), c5=head(6))
+    judged(tmp_path / "out2", reference, [f"one={predicted}"])
+    agreed = table(tmp_path / "out2", "agreement", structure="ventricles")[0]
+    summed = table(tmp_path / "out2", "summary", structure="ventricles", metric="volume_absolute_error_ml")[0]
+    assert [float(agreed[key]) for key in ("mae", "mae_low", "mae_high")] == pytest.approx(
+        [float(summed[key]) for key in ("mean", "mean_low", "mean_high")]
+    )
+    assert (agreed["n"], agreed["subjects"]) == ("6", "5")
 
 
 def test_arms_are_compared_pair_by_pair(reference: Path, tmp_path: Path) -> None:
