@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pathosynth.data.cases import Case, write_cases
+from pathosynth.data.cases import Case, read_cases, write_cases
 from pathosynth.data.nifti import write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.runs.errors import ConfigError, InputError
@@ -199,6 +199,13 @@ def test_a_prediction_of_nothing_counts_and_a_reference_of_nothing_is_refused(re
         judged(tmp_path / "out2", reference, [f"one={predicted}"])
 
 
+def test_a_reference_file_that_is_not_there_is_named(reference: Path, tmp_path: Path) -> None:
+    predicted = shifted(tmp_path / "a", 0)
+    (reference / "c5_dseg.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"could not be judged.*reference/c5_dseg"):
+        judged(tmp_path / "out", reference, [f"one={predicted}"])
+
+
 def test_grids_that_differ_stop_the_evaluation_with_both_files(reference: Path, tmp_path: Path) -> None:
     predicted = shifted(tmp_path / "a", 0)
     for array, affine, word in ((head(5)[1:], AFFINE, "shapes"), (head(5), np.diag([1.0, 2.1, 0.5, 1]), "mm apart")):
@@ -336,3 +343,30 @@ def test_a_second_call_and_a_second_run_give_the_same_tables(reference: Path, tm
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.csv")}
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.csv")}
     assert len(before) == 4
+
+
+def test_a_second_call_sees_that_a_prediction_has_gone_or_lies_elsewhere(reference: Path, tmp_path: Path) -> None:
+    predicted, out = shifted(tmp_path / "a", 1), tmp_path / "out"
+    judged(out, reference, [f"one={predicted}"])
+    gone = predicted / "c5_dseg.nii.gz"
+    gone.unlink()
+    record = judged(out, reference, [f"one={predicted}"])
+    assert record.counts() == {"done": 5, "rejected": 0, "failed": 1}
+    row = table(out, "scores", structure="ventricles", case="c5")[0]
+    assert (row["state"], row["dice"], row["predicted"]) == ("missed", "0.0", "false")
+    provenance = json.loads((out / "evaluation.json").read_text())["provenance"]
+    assert str(gone.resolve()) not in provenance["inputs"]
+    assert len(provenance["inputs"]) == 11
+    cases = [case for case in read_cases(predicted / "cases.csv") if case.case != "c5"]
+    write_labels(tmp_path / "elsewhere.nii.gz", Volume(head(5), AFFINE))
+    moved = Case(case="c5", subject="x", scheme="kcl8", labels=tmp_path / "elsewhere.nii.gz")
+    write_cases(predicted / "cases.csv", [*cases, moved])
+    assert judged(out, reference, [f"one={predicted}"]).counts()["done"] == 6
+    assert table(out, "scores", structure="ventricles", case="c5")[0]["dice"] == "1.0"
+    write_labels(tmp_path / "third.nii.gz", Volume(head(5, 1), AFFINE))
+    write_cases(predicted / "cases.csv", [*cases, moved.model_copy(update={"labels": tmp_path / "third.nii.gz"})])
+    judged(out, reference, [f"one={predicted}"])
+    assert float(table(out, "scores", structure="ventricles", case="c5")[0]["dice"]) == pytest.approx(4 / 5)
+    write_labels(predicted / "c4_dseg.nii.gz", Volume(head(4), AFFINE))
+    with pytest.raises(ConfigError, match=r"c4_dseg\.nii\.gz has changed since"):
+        judged(out, reference, [f"one={predicted}"])
