@@ -280,6 +280,18 @@ def test_sessions_and_runs_are_one_person(layout: str, small_brain: Maker, tmp_p
     assert {case.case: case.subject for case in cases} == dict(zip(names, people, strict=True))
 
 
+def test_flat_reads_pathology_and_severity(small_brain: Maker, tmp_path: Path) -> None:
+    for name in ("sub-1", "sub-2"):
+        write_labels(tmp_path / f"{name}_dseg.nii.gz", small_brain()[0])
+    table = 'participant_id\tpathology\tseverity\nsub-1\tvm\t{"atrial_width_mm": 15.5}\nsub-2\tn/a\t\n'
+    (tmp_path / "participants.tsv").write_text(table)
+    cases = flat.read(tmp_path, flat.Config(scheme="kcl8"))
+    assert [(case.pathology, case.severity) for case in cases] == [("vm", {"atrial_width_mm": 15.5}), ("", {})]
+    (tmp_path / "participants.tsv").write_text("participant_id\tseverity\nsub-1\tmild\n")
+    with pytest.raises(InputError, match=r"sub-1_dseg.*severity: .*expected a JSON object.*found 'mild'"):
+        flat.read(tmp_path, flat.Config(scheme="kcl8"))
+
+
 def test_flat_takes_plain_label_maps(small_brain: Maker, tmp_path: Path) -> None:
     labels, image = small_brain()
     write_labels(tmp_path / "brain7.nii.gz", labels)

@@ -308,6 +308,41 @@ def test_subgroups_by_age_severity_and_volume(reference: Path, tmp_path: Path) -
             judged(tmp_path / "wrong", reference, [f"one={tmp_path / 'a'}"], **wrong)
 
 
+def test_subgroups_of_a_flat_folder(reference: Path, tmp_path: Path) -> None:
+    predicted, out = [f"one={shifted(tmp_path / 'a', 1)}"], tmp_path / "out"
+    (reference / "cases.csv").unlink()
+    people = reference / "participants.tsv"
+    rows = [f"c{n}\t{20 + n}\t{'spina bifida' if n < 6 else 'n/a'}" for n in range(4, 10)]
+    people.write_text("\n".join(["participant_id\tga_weeks\tpathology", *rows]))
+    judged(out, reference, predicted, scheme="kcl8", subgroups=("pathology", "age=26"))
+    groups = json.loads((out / "evaluation.json").read_text())["provenance"]["subgroups"]
+    assert groups["pathology = spina bifida"] == ["c4", "c5"]
+    assert groups["pathology = none"] == ["c6", "c7", "c8", "c9"]
+    assert groups["age_weeks < 26"] == ["c4", "c5"]
+    people.write_text("\n".join(["participant_id\tga_weeks\tpathology", "c4\tn/a\t", *rows[1:]]))
+    with pytest.raises(ConfigError, match=r"age_weeks of every reference case.* 'c4' \(.*c4_dseg.*\)\. Add"):
+        judged(tmp_path / "out2", reference, predicted, scheme="kcl8", subgroups=("age",))
+    people.unlink()
+    for wish in ("pathology", "age", "severity"):
+        with pytest.raises(ConfigError, match=f"--subgroup {wish}: .*found it in none"):
+            judged(tmp_path / "out2", reference, predicted, scheme="kcl8", subgroups=(wish,))
+
+
+def test_a_severity_of_some_cases_or_of_two_kinds_divides_nothing(tmp_path: Path) -> None:
+    maps = {f"c{n}": head(n) for n in range(4, 8)}
+    both = {name: {"atrial_width_mm": 8.0, "volume_ml": float(name[1])} for name in maps}
+    reference = write_set(tmp_path / "reference", maps, severity=both)
+    predicted = [f"one={reference}"]
+    with pytest.raises(ConfigError, match="one measurement, found atrial_width_mm, volume_ml"):
+        judged(tmp_path / "out", reference, predicted, subgroups=("severity",))
+    judged(tmp_path / "out", reference, predicted, subgroups=("severity.volume_ml=6",))
+    groups = json.loads((tmp_path / "out" / "evaluation.json").read_text())["provenance"]["subgroups"]
+    assert groups["volume_ml < 6"] == ["c4", "c5"]
+    write_set(reference, maps, severity=both | {"c5": {"atrial_width_mm": 9.0}})
+    with pytest.raises(ConfigError, match=r"volume_ml of every reference case, found none of 'c5'"):
+        judged(tmp_path / "out2", reference, predicted, subgroups=("volume_ml",))
+
+
 def test_folds_together_are_one_run(reference: Path, tmp_path: Path) -> None:
     first = write_set(tmp_path / "f1", {f"c{n}": head(n, 1) for n in (4, 5, 6)})
     second = write_set(tmp_path / "f2", {f"c{n}": head(n, 1) for n in (7, 8, 9)})

@@ -1,7 +1,7 @@
-"""The ``participants.tsv`` beside a data set: who was scanned, and how old."""
+"""The ``participants.tsv`` beside a data set: who was scanned, how old, and how ill."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,21 @@ def row_of(people: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
     return people.get(name) or people.get(person_of(name), {})
 
 
-def ages(row: dict[str, Any], where: str) -> dict[str, float]:
+def known(row: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
+    """Cells of a participants row in these columns, as far as it has them: not empty and not n/a."""
+    return {name: row[name] for name in columns if row.get(name) not in (None, "", "n/a")}
+
+
+def facts(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`age_weeks`, `age_years`, `pathology` and `severity` (JSON text) of a participants row, as far as it has them.
+
+    Raises:
+        InputError: an age is not a number.
+    """
+    return known(row, ("pathology", "severity")) | ages(row, where)
+
+
+def ages(row: Mapping[str, Any], where: str) -> dict[str, float]:
     """`age_weeks` and `age_years` of a participants row, as far as it has them.
 
     Raises:
@@ -48,7 +62,7 @@ def ages(row: dict[str, Any], where: str) -> dict[str, float]:
     """
     found = {}
     for field, columns in _AGES.items():
-        text = next((str(row[name]) for name in columns if row.get(name) not in (None, "", "n/a")), None)
+        text = next((str(value) for value in known(row, columns).values()), None)
         if text is not None:
             try:
                 found[field] = float(text)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pathosynth.data.cases import CONTRASTS, RENAME, Case, build_case, check_cases
 from pathosynth.data.labels import load_scheme
-from pathosynth.data.participants import ages, person_of, read_participants, row_of
+from pathosynth.data.participants import facts, person_of, read_participants, row_of
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
 
@@ -28,8 +28,8 @@ class Config(BaseConfig):
 def read(root: Path, config: Config) -> list[Case]:
     """Pair label maps ``STEM_dseg.nii.gz`` with images ``STEM_T2w.nii.gz`` (any BIDS contrast).
 
-    A ``participants.tsv`` beside them gives the ages (columns ga_weeks, age_weeks, age_years or age), by STEM or by its
-    ``sub-`` entity.
+    A ``participants.tsv`` beside them gives age (columns ga_weeks, age_weeks, age_years or age), pathology and severity
+    (a JSON object of measurements), by STEM or by its ``sub-`` entity.
 
     Raises:
         InputError: the folder or its label maps are missing, or two label maps share the images of one stem.
@@ -81,6 +81,6 @@ def _case(name: str, labels: Path, volumes: dict[str, Path], row: dict[str, Any]
         "scheme": config.scheme,
         "labels": labels,
         "images": images,
-        **ages(row, f"{labels.parent}, {name}"),
+        **facts(row, f"{labels.parent}, {name}"),
     }
     return build_case(values, str(labels), f"{RENAME}, or correct its row in participants.tsv")
