@@ -353,6 +353,21 @@ def test_folds_together_are_one_run(reference: Path, tmp_path: Path) -> None:
         judged(tmp_path / "out2", reference, [f"cv={first},{first}"])
 
 
+def test_a_folder_is_one_training_of_an_arm(reference: Path, tmp_path: Path) -> None:
+    folder, other = shifted(tmp_path / "a", 1), write_set(tmp_path / "b", {"c4": head(4)})
+    table_of = write_set(tmp_path / "c", {f"c{n}": head(n) for n in range(5, 10)}) / "cases.csv"
+    again = tmp_path / "b" / ".." / "a"
+    for first, second in (
+        (folder, folder),
+        (folder, again),
+        (folder, folder / "cases.csv"),
+        (table_of.parent, f"{other},{table_of}"),
+    ):
+        with pytest.raises(ConfigError, match=r"another training of arm 'one', found .* again"):
+            judged(tmp_path / "out", reference, [f"one={first}", f"one={second}"])
+    judged(tmp_path / "out", reference, [f"one={folder}", f"same={folder}"])
+
+
 def test_predictions_without_table_and_wrong_words(reference: Path, tmp_path: Path) -> None:
     folder = shifted(tmp_path / "a", 1)
     (folder / "cases.csv").unlink()
