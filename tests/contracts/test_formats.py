@@ -280,6 +280,17 @@ def test_sessions_and_runs_are_one_person(layout: str, small_brain: Maker, tmp_p
     assert {case.case: case.subject for case in cases} == dict(zip(names, people, strict=True))
 
 
+@pytest.mark.parametrize("kind", ["dseg", "T2w"])
+def test_flat_refuses_a_volume_with_two_extensions(kind: str, tmp_path: Path) -> None:
+    for name in ("a_dseg.nii.gz", "a_T2w.nii.gz", "b_dseg.nii", "unused_mask.nii", "unused_mask.nii.gz"):
+        (tmp_path / name).touch()
+    config = flat.Config(scheme="kcl8")
+    assert [case.case for case in flat.read(tmp_path, config)] == ["a", "b"]
+    (tmp_path / f"a_{kind}.nii").touch()
+    with pytest.raises(InputError, match=rf"found a_{kind}\.nii(\.gz)? and a_{kind}\.nii(\.gz)?\. Move"):
+        flat.read(tmp_path, config)
+
+
 def test_flat_reads_pathology_and_severity(small_brain: Maker, tmp_path: Path) -> None:
     for name in ("sub-1", "sub-2"):
         write_labels(tmp_path / f"{name}_dseg.nii.gz", small_brain()[0])

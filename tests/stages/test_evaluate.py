@@ -277,6 +277,8 @@ def test_arms_are_compared_pair_by_pair(reference: Path, tmp_path: Path) -> None
     assert float(dice["difference"]) == pytest.approx(np.mean(gain))
     assert float(dice["p"]) == pytest.approx(stats.wilcoxon(gain).pvalue) == pytest.approx(2 / 2**6)
     assert float(dice["p_adjusted"]) == pytest.approx(float(dice["p"]))  # the cerebellum is alike, nothing to test
+    assert {row["family"] for row in rows.values()} == {"1", "0"}, "absolute volume errors are alike everywhere"
+    assert dice["family"] == rows["cerebellum", "dice"]["family"] == "1"
     assert (dice["arm"], dice["baseline"], dice["better"], dice["worse"], dice["effect_size"]) == (
         "good", "bad", "6", "0", "1.0",
     )  # fmt: skip

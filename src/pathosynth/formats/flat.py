@@ -1,5 +1,6 @@
 """A folder of label maps and images, paired by file name: the plainest data set there is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,15 @@ def read(root: Path, config: Config) -> list[Case]:
     (a JSON object of measurements), by STEM or by its ``sub-`` entity.
 
     Raises:
-        InputError: the folder or its label maps are missing, or two label maps share the images of one stem.
+        InputError: the folder or its label maps are missing, two label maps share the images of one stem, or a file
+            that is taken is there with two extensions.
     """
     root = Path(root).absolute()
     load_scheme(config.scheme)
     if not root.is_dir():
         raise InputError(f"{root}: expected a folder of label maps, found no folder. Check the path.")
-    volumes = {stem(path): path for path in sorted(root.iterdir()) if path.name.lower().endswith(VOLUME_SUFFIXES)}
+    files = [path for path in sorted(root.iterdir()) if path.name.lower().endswith(VOLUME_SUFFIXES)]
+    volumes = {stem(path): path for path in files}
     label_maps = _label_maps(volumes, config.labels_suffix)
     if not label_maps:
         raise InputError(
@@ -48,6 +51,7 @@ def read(root: Path, config: Config) -> list[Case]:
     people = read_participants(root / "participants.tsv")
     cases = [_case(name, path, volumes, row_of(people, name), config) for name, path in label_maps.items()]
     check_cases(cases, str(root))
+    _check_alone(cases, files)
     return cases
 
 
@@ -71,6 +75,17 @@ def _label_maps(volumes: dict[str, Path], suffix: str) -> dict[str, Path]:
         return {described[name]: path for name, path in named.items()}
     others = (*(f"_{contrast}" for contrast in CONTRASTS), "_mask", "_probseg", "_xfm", "_0000")
     return {name: path for name, path in volumes.items() if not name.endswith(others)}
+
+
+def _check_alone(cases: Sequence[Case], files: Sequence[Path]) -> None:
+    """Refuse a volume that is there twice, as .nii and as .nii.gz: which one is meant cannot be known."""
+    taken = {path for case in cases for path in (case.labels, *case.images.values())}
+    twice = {stem(path): path for path in files if path not in taken}
+    doubled = [f"{twice[stem(path)].name} and {path.name}" for path in files if path in taken and stem(path) in twice]
+    if doubled:
+        raise InputError(
+            f"{files[0].parent}: expected one file of each name, found {'; '.join(doubled[:4])}. Move one of them away."
+        )
 
 
 def _case(name: str, labels: Path, volumes: dict[str, Path], row: dict[str, Any], config: Config) -> Case:

@@ -115,7 +115,10 @@ def _spread(rows: Sequence[Row], metric: str) -> dict[str, float | None]:
 
 
 def comparison_rows(rows: Sequence[Row], baseline: str, seed: int) -> list[dict[str, Any]]:
-    """Every other arm against the baseline, over subjects; one Holm family for each metric, all arms and structures."""
+    """Every other arm against the baseline, over subjects; one Holm family for each metric, all arms and structures.
+
+    The size of the family is the number of its tests; where no pair differs there is nothing to test.
+    """
     order = list(better())
     metrics = [metric for metric, best in better().items() if best != "zero"]
     made = [row for metric in metrics for row in _family(rows, baseline, metric, seed)]
@@ -144,8 +147,8 @@ def _family(rows: Sequence[Row], baseline: str, metric: str, seed: int) -> list[
                 "note": _note(found.n, gained + lost),
             }
         )  # fmt: skip
-    adjusted = holm([row["p"] for row in made])
-    return [row | {"p_adjusted": p, "family": len(made)} for row, p in zip(made, adjusted, strict=True)]
+    adjusted, tests = holm([row["p"] for row in made]), sum(row["p"] is not None for row in made)
+    return [row | {"p_adjusted": p, "family": tests} for row, p in zip(made, adjusted, strict=True)]
 
 
 def _note(pairs: int, differing: int) -> str:
