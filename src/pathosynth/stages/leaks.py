@@ -103,7 +103,8 @@ def _same_people(ancestors: Sequence[Ancestor], judged: Sequence[Case]) -> list[
     people = {key: case for case in judged for name in (case.case, case.subject) for key in _compared(name)}
     leaks: dict[tuple[str, str], str] = {}
     for one in ancestors:
-        for case in [people[key] for key in _compared(one.identity) if key in people][:1]:
+        case = next((people[key] for key in _compared(one.identity) if key in people), None)
+        if case is not None:
             spelt = "" if one.identity in (case.subject, case.case) else f" (as '{one.identity}')"
             text = f"subject '{case.subject}': {one.through} {one.how}{spelt}"
             leaks.setdefault((case.subject, one.through), text)
