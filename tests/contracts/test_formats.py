@@ -250,11 +250,60 @@ def test_flat_pairs_by_name_and_reads_ages(small_brain: Maker, tmp_path: Path) -
     (tmp_path / "participants.tsv").write_text("participant_id\tga_weeks\tage\tperson\nsub-1\t24.5\tn/a\tp\n")
     cases = flat.read(tmp_path, flat.Config(scheme="kcl8", subject_column="person"))
     assert [(c.case, c.subject, c.age_weeks, c.age_years) for c in cases] == [
-        ("sub-1", "p", 24.5, None), ("sub-2_ses-b", "sub-2_ses-b", None, None),
+        ("sub-1", "p", 24.5, None), ("sub-2_ses-b", "sub-2", None, None),
     ]  # fmt: skip
     assert cases[0].images == {c: tmp_path / f"sub-1_{c}.nii.gz" for c in ("T2w", "FLAIR")}
     assert cases[1].images == {}, "an image of another stem must not be taken"
     assert cases[0].labels == tmp_path / "sub-1_dseg.nii.gz"
+
+
+@pytest.mark.parametrize("layout", ["flat", "nnunet"])
+def test_sessions_and_runs_are_one_person(layout: str, small_brain: Maker, tmp_path: Path) -> None:
+    labels, image = small_brain()
+    names = ("sub-01_ses-1", "sub-01_ses-2", "sub-01_run-1", "sub-010", "sub-x-1_a", "brain_1")
+    if layout == "flat":
+        for name in names:
+            write_labels(tmp_path / f"{name}_dseg.nii.gz", labels)
+        table = "participant_id\tage\nsub-01\t30\nsub-01_ses-2\t31\nsub-010\t50\nbrain_1\t60\n"
+        (tmp_path / "participants.tsv").write_text(table)
+        cases = flat.read(tmp_path, flat.Config(scheme="kcl8"))
+        ages = {case.case: case.age_years for case in cases}
+        assert ages == dict(zip(names, (30, 31, 30, 50, None, 60), strict=True)), "a row of the very name comes first"
+    else:
+        write_labels(tmp_path / "labels.nii.gz", labels)
+        write_image(tmp_path / "image.nii.gz", image)
+        files = {"labels": tmp_path / "labels.nii.gz", "images": {"T2w": tmp_path / "image.nii.gz"}}
+        nnunet.write(tmp_path, [Case(case=name, subject=name, scheme="kcl8", **files) for name in names], ["T2w"])
+        (tmp_path / nnunet.MAPPING).unlink()
+        cases = nnunet.read(tmp_path, nnunet.Config(scheme="kcl8", remapped=tmp_path / "remapped"))
+    people = ("sub-01", "sub-01", "sub-01", "sub-010", "sub-x-1_a", "brain_1")
+    assert {case.case: case.subject for case in cases} == dict(zip(names, people, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["dseg", "T2w"])
+def test_flat_refuses_a_volume_with_two_extensions(kind: str, tmp_path: Path) -> None:
+    for name in ("a_dseg.nii.gz", "a_T2w.nii.gz", "b_dseg.nii", "unused_mask.nii", "unused_mask.nii.gz"):
+        (tmp_path / name).touch()
+    config = flat.Config(scheme="kcl8")
+    assert [case.case for case in flat.read(tmp_path, config)] == ["a", "b"]
+    (tmp_path / f"a_{kind}.nii").touch()
+    with pytest.raises(InputError, match=rf"found a_{kind}\.nii(\.gz)? and a_{kind}\.nii(\.gz)?\. Move"):
+        flat.read(tmp_path, config)
+
+
+def test_flat_reads_pathology_and_severity(small_brain: Maker, tmp_path: Path) -> None:
+    for name in ("sub-1", "sub-2"):
+        write_labels(tmp_path / f"{name}_dseg.nii.gz", small_brain()[0])
+    table = 'participant_id\tpathology\tseverity\nsub-1\tvm\t{"atrial_width_mm": 15.5}\nsub-2\tn/a\t\n'
+    (tmp_path / "participants.tsv").write_text(table)
+    cases = flat.read(tmp_path, flat.Config(scheme="kcl8"))
+    assert [(case.pathology, case.severity) for case in cases] == [("vm", {"atrial_width_mm": 15.5}), ("", {})]
+    (tmp_path / "participants.tsv").write_text("participant_id\tseverity\nsub-1\tmild\nsub-2\t2\n")
+    cases = flat.read(tmp_path, flat.Config(scheme="kcl8"))
+    assert [case.severity for case in cases] == [{"severity": "mild"}, {"severity": 2.0}]
+    (tmp_path / "participants.tsv").write_text("participant_id\tseverity\nsub-1\t{mild\n")
+    with pytest.raises(InputError, match=r"sub-1_dseg.*severity: .*expected a JSON object.*found '{mild'"):
+        flat.read(tmp_path, flat.Config(scheme="kcl8"))
 
 
 def test_flat_takes_plain_label_maps(small_brain: Maker, tmp_path: Path) -> None:

@@ -142,7 +142,33 @@ def test_several_trainings_do_not_make_limits_narrower(rng: np.random.Generator)
     assert found.mae == pytest.approx(np.abs(errors).mean())
 
 
+def test_somebody_scanned_often_counts_once() -> None:
+    """Nine scans 8 mL off of one person, one right scan of four others."""
+    errors = np.array([[8.0]] * 9 + [[0.0]] * 4)
+    found = s.agreement(errors, ["often"] * 9 + list("abcd"), 0)
+    per_person = np.array([8.0, 0, 0, 0, 0])
+    assert (found.n, found.mae, found.bias) == (13, pytest.approx(1.6), pytest.approx(1.6))
+    assert (found.mae_low, found.mae_high) == s.bootstrap(per_person, s.means, 0)
+    assert found.mae_low <= found.mae <= found.mae_high
+    assert found.sd_absolute == pytest.approx(per_person.std(ddof=1))
+    interval = stats.ttest_1samp(per_person, 0).confidence_interval()
+    assert (found.bias_low, found.bias_high) == pytest.approx(tuple(interval))
+    assert (found.limit_low + found.limit_high) / 2 == pytest.approx(1.6)
+
+
+def test_limits_are_of_single_predictions_and_weigh_people_alike(rng: np.random.Generator) -> None:
+    """Scans that err with SD 2, one of some people and eight of others, whose own error has SD 3: together sqrt(13)."""
+    scans = np.where(np.arange(1500) % 2, 1, 8)
+    people = np.repeat(np.arange(1500), scans)
+    errors = (rng.normal(0, 3, 1500)[people] + rng.normal(0, 2, people.size))[:, None]
+    assert s.agreement(errors, [str(one) for one in people], 0).sd == pytest.approx(np.sqrt(13), rel=0.05)
+    balanced = rng.normal(1, 2, (40, 3))
+    assert s.agreement(balanced, [str(i) for i in range(40)], 0).sd == pytest.approx(balanced.std(ddof=1))
+
+
 def test_agreement_of_few_cases_leaves_open_what_they_do_not_say() -> None:
     assert s.agreement(np.zeros((0, 1)), [], 0) == s.Agreement(0)
     one = s.agreement(np.array([[-3.0]]), ["p"], 0)
     assert (one.n, one.mae, one.bias, one.sd, one.limit_low) == (1, 3, -3, None, None)
+    same = s.agreement(np.array([[-3.0], [5.0]]), ["p", "p"], 0)
+    assert (same.n, same.mae, same.bias, same.sd, same.mae_low) == (2, 4, 1, None, None), "one person is no sample"

@@ -79,18 +79,64 @@ def test_the_file_of_a_case_is_found(tmp_path: Path, files: list[str], settings:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     config = Config(predictions=tmp_path, scheme="aseg", **settings)
-    assert find(case(), config) == tmp_path / wanted
-    assert find(case("other", "sub-01"), config) == tmp_path / wanted  # by the subject, where no case has that name
+    assert find(case(), config, {}) == tmp_path / wanted
+    assert find(case("other", "sub-01"), config, {}) == tmp_path / wanted  # by the subject, where no case has that name
 
 
 def test_no_file_and_two_files_are_refused(tmp_path: Path) -> None:
     config = Config(predictions=tmp_path, scheme="aseg")
     with pytest.raises(InputError, match="no prediction of case 'sub-01'"):
-        find(case(), config)
+        find(case(), config, {})
     for name in ("sub-01_a.nii.gz", "sub-01_b.nii.gz"):
         (tmp_path / name).touch()
     with pytest.raises(InputError, match="found 2 predictions"):
-        find(case(), config)
+        find(case(), config, {})
+
+
+SCANS = {"sub-01_ses-1": "sub-01", "sub-01_ses-2": "sub-01"}
+
+
+@pytest.mark.parametrize(
+    ("file", "people", "name"),
+    [
+        ("p1_b_synthseg", {"p1": "p1", "p1_b": "p1_b"}, "p1"),
+        ("p1_b_synthseg", {"p1": "p1", "x": "p1_b"}, "p1"),
+        ("sub-01_ses-2_synthseg", SCANS, "sub-01_ses-1"),
+        ("sub-01_ses-2_synthseg", {"sub-01_ses-1": "sub-01"}, "sub-01_ses-1"),
+        ("sub-01_ses-2_synthseg", {"sub-01": "sub-01"}, "sub-01"),
+        ("sub-01_run-2_synthseg", {"sub-01": "sub-01"}, "sub-01"),
+        ("sub-01/ses-2/anat/sub-01_synthseg", {"sub-01_ses-1": "sub-01"}, "sub-01_ses-1"),
+        ("sub-01_synthseg", SCANS, "sub-01_ses-1"),
+        ("b_synthseg", {"a": "b", "b": "c"}, "a"),
+    ],
+)
+def test_another_case_s_or_session_s_file_is_not_taken(
+    tmp_path: Path, file: str, people: dict[str, str], name: str
+) -> None:
+    path = tmp_path / f"{file}.nii.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    config = Config(predictions=tmp_path, scheme="aseg")
+    with pytest.raises(InputError, match=f"no prediction of case '{name}'"):
+        find(case(name, people[name]), config, people)
+
+
+def test_every_scan_gets_its_own_file(tmp_path: Path) -> None:
+    for name in ("sub-01_ses-1_seg", "sub-01_ses-2_seg", "sub-02_seg", "p1_seg", "p1_b_seg", "sub-01_ses-1_run-2_seg"):
+        (tmp_path / f"{name}.nii.gz").touch()
+    people = SCANS | {"sub-02_ses-1": "sub-02", "p1": "p1", "p1_b": "p1_b", "sub-01_ses-1_run-2": "sub-01"}
+    config = Config(predictions=tmp_path, scheme="aseg")
+    found = {name: find(case(name, subject), config, people).name for name, subject in people.items()}
+    own = {name: f"{name}_seg.nii.gz" for name in people}
+    assert found == own | {"sub-02_ses-1": "sub-02_seg.nii.gz"}, "by the person's name where it has one scan"
+
+
+def test_a_template_that_gives_one_file_to_two_cases_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sub-01.nii.gz").touch()
+    config = Config(predictions=tmp_path, scheme="aseg", file="{subject}.nii.gz")
+    with pytest.raises(InputError, match=r"sub-01_ses-1, sub-01_ses-2.*Use \{case\}"):
+        find(case("sub-01_ses-1", "sub-01"), config, SCANS)
+    assert find(case("sub-01_ses-1", "sub-01"), config, {"sub-01_ses-1": "sub-01"}).name == "sub-01.nii.gz"
 
 
 def planted(tmp_path: Path, values: list[int]) -> Volume:

@@ -76,6 +76,7 @@ def of(name: str, *subjects: str) -> tuple[MadeBy, ...]:
 LEAKS = {
     "directly": (row("b-01", "bert"), "is of this subject"),
     "by another spelling": (row("b-01", "sub-Bert"), "is of this subject"),
+    "by a spelling without marks": (row("b-01", "sub-BE_R-T"), r"is of this subject (as 'sub-BE_R-T')"),
     "through a parent": (row("x-sick", "x", origin="morphed", parent="bert-scan"), "made from 'bert-scan'"),
     "through an image generator": (
         row("x", "x", origin="morphed", parent="p", models=of("spade@ab", "f", "bert")), "made by 'spade@ab'",
@@ -99,6 +100,35 @@ def test_a_test_subject_among_the_ancestors_is_an_error(
     assert path in text
     assert "arm 'other'" not in text
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("test", "case", "subject"),
+    [
+        ("sub-01_ses-2", "sub-01_ses-1", "sub-01_ses-1"),
+        ("sub-01_ses-2", "x", "sub-01"),
+        ("sub-01_ses-2", "sub-01_ses-1", "somebody"),
+        ("sub-01", "x", "sub-01_ses-1"),
+        ("sub-01_run-2", "sub-01_run-1", "sub-01_run-1"),
+        ("OAS1_0061", "sub-OAS10061", "sub-OAS10061"),
+        ("p-01", "p_01", "p_01"),
+    ],
+)
+def test_another_session_or_run_of_a_test_subject_leaks(tmp_path: Path, test: str, case: str, subject: str) -> None:
+    """In flat folders nothing but the file name says who was scanned."""
+    for folder in ("test", "predicted"):
+        write_labels(tmp_path / folder / f"{test}_dseg.nii.gz", box(3))
+    out, words = tmp_path / "out", ["evaluate", "--scheme", "kcl8", "-i", str(tmp_path / "test"), "-q"]
+    words += ["--predicted", f"arm={tmp_path / 'predicted'}", "-o", str(out)]
+    others = (row("sub-02_ses-1", "sub-02_ses-1"), row("sub-011", "sub-011"), row("sub", "p-010"))
+    write_segmenter(tmp_path / "predicted", SegmenterRecord(kind="nnunet", scheme="kcl8", training=others))
+    assert CliRunner().invoke(app, words).exit_code == 0
+    record = SegmenterRecord(kind="nnunet", scheme="kcl8", training=(*others, row(case, subject)))
+    write_segmenter(tmp_path / "predicted", record)
+    result = CliRunner().invoke(app, [*words, "--overwrite"])
+    assert result.exit_code == 2
+    assert result.stderr.count(f"training case '{case}'") == 1
+    assert "training case 'sub-02" not in result.stderr
 
 
 def test_a_copy_under_another_name_is_found_by_its_content(reference: Path, tmp_path: Path) -> None:

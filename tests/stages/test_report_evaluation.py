@@ -195,6 +195,28 @@ def test_a_structure_that_no_map_has_is_named_and_not_shown(evaluation: Path) ->
     assert "In no map at all" not in Page(page(found, [], [])).words
 
 
+def test_the_page_says_how_rightly_empty_structures_count(evaluation: Path) -> None:
+    """A white matter that is in one case neither in the reference nor in the second arm, but in the first."""
+    found = read_evaluation(evaluation)
+    empty = {"state": "both_empty", "predicted": True, "dice": float("nan")}
+    invented = {"state": "false_positive", "dice": 0.0}
+    scores = [
+        row | (empty if row["arm"] == NASTY else invented)
+        if (row["structure"], row["case"]) == ("white_matter", "s5")
+        else row
+        for row in map(dict, found.scores)
+    ]
+    other = replace(found, scores=scores)
+    told = Page(page(other, [], [])).words
+    assert "2 times a prediction rightly lacks a structure" in told
+    assert "left out of all means" not in told
+    assert other.values(NASTY, "white_matter", "dice")["s5"] == 1
+    assert np.isnan(next(row["dice"] for row in other.rows(NASTY, "white_matter") if row["case"] == "s5"))
+    nowhere = [dict(row) | {"state": "both_empty"} if row["case"] == "s5" else row for row in found.scores]
+    told = Page(page(replace(found, scores=nowhere), [], [])).words
+    assert f"{2 * 2 * 2} times a structure is in no map of the case" in told
+
+
 @pytest.mark.parametrize("number", [7, 10, 20])
 def test_every_arm_has_a_colour_of_its_own(evaluation: Path, number: int) -> None:
     found = read_evaluation(evaluation)

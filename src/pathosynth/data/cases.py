@@ -62,7 +62,10 @@ class Case(pydantic.BaseModel):
     @pydantic.field_validator("severity", mode="before")
     @classmethod
     def _parse_json(cls, value: Any) -> Any:
-        return (json.loads(value) if value.strip() else {}) if isinstance(value, str) else value
+        try:
+            return (json.loads(value) if value.strip() else {}) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError('expected a JSON object, e.g. {"atrial_width_mm": 15}') from None
 
     @pydantic.field_validator("images")
     @classmethod

@@ -1,5 +1,9 @@
-"""The ``participants.tsv`` beside a data set: who was scanned, and how old."""
+"""The ``participants.tsv`` beside a data set: who was scanned, how old, and how ill."""
 
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +31,46 @@ def read_participants(path: Path) -> dict[str, dict[str, Any]]:
     return {str(row["participant_id"]): {str(k): v for k, v in row.items()} for row in table.to_dict("records")}
 
 
-def ages(row: dict[str, Any], where: str) -> dict[str, float]:
+def person_of(name: str) -> str:
+    """Who a file or case of this name stems from, where nothing else says so: its ``sub-`` entity, else all of it."""
+    found = re.match(r"sub-[A-Za-z0-9]+(?=_|$)", name)
+    return found.group() if found else name
+
+
+def row_of(people: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """The participants row of a file or case: the one of its very name, else that of its person; empty without one."""
+    return people.get(name) or people.get(person_of(name), {})
+
+
+def known(row: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
+    """Cells of a participants row in these columns, as far as it has them: not empty and not n/a."""
+    return {name: row[name] for name in columns if row.get(name) not in (None, "", "n/a")}
+
+
+def facts(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`age_weeks`, `age_years`, `pathology` and `severity` (JSON text) of a participants row, as far as it has them.
+
+    A severity that is no JSON object, say a grade or a number, is that of the name `severity`.
+
+    Raises:
+        InputError: an age is not a number.
+    """
+    found = known(row, ("pathology", "severity")) | ages(row, where)
+    text = str(found.get("severity", "")).strip()
+    if text and not text.startswith("{"):
+        found["severity"] = json.dumps({"severity": _number_or_text(text)})
+    return found
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return value if math.isfinite(value) else text
+
+
+def ages(row: Mapping[str, Any], where: str) -> dict[str, float]:
     """`age_weeks` and `age_years` of a participants row, as far as it has them.
 
     Raises:
@@ -35,7 +78,7 @@ def ages(row: dict[str, Any], where: str) -> dict[str, float]:
     """
     found = {}
     for field, columns in _AGES.items():
-        text = next((str(row[name]) for name in columns if row.get(name) not in (None, "", "n/a")), None)
+        text = next((str(value) for value in known(row, columns).values()), None)
         if text is not None:
             try:
                 found[field] = float(text)

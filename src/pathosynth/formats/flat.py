@@ -1,11 +1,12 @@
 """A folder of label maps and images, paired by file name: the plainest data set there is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pathosynth.data.cases import CONTRASTS, RENAME, Case, build_case, check_cases
 from pathosynth.data.labels import load_scheme
-from pathosynth.data.participants import ages, read_participants
+from pathosynth.data.participants import facts, person_of, read_participants, row_of
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
 
@@ -21,22 +22,26 @@ class Config(BaseConfig):
     """End of a label map's name before its extension; where no file has it, every volume that is not an image or a
     mask is taken for a label map."""
     subject_column: str = ""
-    """Column of participants.tsv naming the person, where several cases stem from one; empty: each case its own."""
+    """Column of participants.tsv naming the person, where several cases stem from one; empty: the ``sub-`` entity of
+    the file name, so that sessions and runs are one person; without it each case its own."""
 
 
 def read(root: Path, config: Config) -> list[Case]:
     """Pair label maps ``STEM_dseg.nii.gz`` with images ``STEM_T2w.nii.gz`` (any BIDS contrast).
 
-    A ``participants.tsv`` beside them gives the ages (columns ga_weeks, age_weeks, age_years or age).
+    A ``participants.tsv`` beside them gives age (columns ga_weeks, age_weeks, age_years or age), pathology and severity
+    (a JSON object of measurements), by STEM or by its ``sub-`` entity.
 
     Raises:
-        InputError: the folder or its label maps are missing, or two label maps share the images of one stem.
+        InputError: the folder or its label maps are missing, two label maps share the images of one stem, or a file
+            that is taken is there with two extensions.
     """
     root = Path(root).absolute()
     load_scheme(config.scheme)
     if not root.is_dir():
         raise InputError(f"{root}: expected a folder of label maps, found no folder. Check the path.")
-    volumes = {stem(path): path for path in sorted(root.iterdir()) if path.name.lower().endswith(VOLUME_SUFFIXES)}
+    files = [path for path in sorted(root.iterdir()) if path.name.lower().endswith(VOLUME_SUFFIXES)]
+    volumes = {stem(path): path for path in files}
     label_maps = _label_maps(volumes, config.labels_suffix)
     if not label_maps:
         raise InputError(
@@ -44,8 +49,9 @@ def read(root: Path, config: Config) -> list[Case]:
             f"{len(volumes)} volumes. Name the suffix (prepare --set labels_suffix=...) or give another folder."
         )
     people = read_participants(root / "participants.tsv")
-    cases = [_case(name, path, volumes, people.get(name, {}), config) for name, path in label_maps.items()]
+    cases = [_case(name, path, volumes, row_of(people, name), config) for name, path in label_maps.items()]
     check_cases(cases, str(root))
+    _check_alone(cases, files)
     return cases
 
 
@@ -71,14 +77,25 @@ def _label_maps(volumes: dict[str, Path], suffix: str) -> dict[str, Path]:
     return {name: path for name, path in volumes.items() if not name.endswith(others)}
 
 
+def _check_alone(cases: Sequence[Case], files: Sequence[Path]) -> None:
+    """Refuse a volume that is there twice, as .nii and as .nii.gz: which one is meant cannot be known."""
+    taken = {path for case in cases for path in (case.labels, *case.images.values())}
+    twice = {stem(path): path for path in files if path not in taken}
+    doubled = [f"{twice[stem(path)].name} and {path.name}" for path in files if path in taken and stem(path) in twice]
+    if doubled:
+        raise InputError(
+            f"{files[0].parent}: expected one file of each name, found {'; '.join(doubled[:4])}. Move one of them away."
+        )
+
+
 def _case(name: str, labels: Path, volumes: dict[str, Path], row: dict[str, Any], config: Config) -> Case:
     images = {contrast: volumes[f"{name}_{contrast}"] for contrast in CONTRASTS if f"{name}_{contrast}" in volumes}
     values = {
         "case": name,
-        "subject": row.get(config.subject_column) or name,
+        "subject": row.get(config.subject_column) or person_of(name),
         "scheme": config.scheme,
         "labels": labels,
         "images": images,
-        **ages(row, f"{labels.parent}, {name}"),
+        **facts(row, f"{labels.parent}, {name}"),
     }
     return build_case(values, str(labels), f"{RENAME}, or correct its row in participants.tsv")

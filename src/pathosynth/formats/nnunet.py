@@ -17,6 +17,7 @@ from pathosynth.data.grid import to_ras
 from pathosynth.data.intensity import with_empty_background
 from pathosynth.data.labels import LabelScheme, load_scheme, remap_labels
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels, write_image, write_labels
+from pathosynth.data.participants import person_of
 from pathosynth.data.volume import Volume
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
@@ -58,7 +59,7 @@ def read(root: Path, config: Config) -> list[Case]:
             name = path.name.removesuffix(f"_0000{ending}")
             files = {contrast: root / images / f"{name}_{number:04d}{ending}" for number, contrast in channels.items()}
             label_map = root / labels / f"{name}{ending}"
-            stored = origins.get(name, {"subject": name, "split": "test" if split == "test" else ""})
+            stored = origins.get(name, {"subject": person_of(name), "split": "test" if split == "test" else ""})
             fields = {"scheme": config.scheme, "labels": label_map if label_map.is_file() else None, "images": files}
             cases.append(_case(root, name, stored, fields))
     if not cases:

@@ -3,7 +3,8 @@
 Two masks of one structure: the files of `METRICS`, each with `UNIT`, `BETTER` (higher, lower or zero) and
 `compute(reference, prediction, spacing_mm)`; `measure(pair)` is the same of a `MaskPair`, whose counts and surface
 distances all metrics share. One rule for empty masks: both empty is NaN (nothing to find); a missed or an invented
-structure is the worst value there is, 0 for Dice and +inf for distances.
+structure is the worst value there is, 0 for Dice and +inf for distances. Where others of the same case are compared
+that did invent the structure, the tables of `evaluate` give the best value to what rightly left it empty.
 
 Two sets of cases: `sets`. Two images: `structure`; `features` makes vectors of images. Many numbers: `statistics`.
 """

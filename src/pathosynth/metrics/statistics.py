@@ -214,21 +214,21 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two measurements of the same thing (Bland & Altman 1999). None is what so few values do not define.
+    """Two measurements of the same thing (Bland & Altman 1999). None is what so few people do not define.
 
     Attributes:
-        n: cases.
-        mae: mean absolute error.
-        sd_absolute: SD of the absolute errors.
+        n: cases; a subject may have several.
+        mae: mean over subjects of their mean absolute error.
+        sd_absolute: SD of the subjects' mean absolute errors.
         mae_low: lower end of the bootstrap interval of the MAE over subjects.
         mae_high: upper end.
-        bias: mean error.
-        bias_low: lower end of its 95 % t interval.
+        bias: mean over subjects of their mean error.
+        bias_low: lower end of its 95 % t interval over subjects.
         bias_high: upper end.
-        sd: SD of the errors.
+        sd: SD of the errors of single predictions, subjects with equal weight.
         limit_low: bias - 1.96 SD.
         limit_high: bias + 1.96 SD.
-        limit_error: half the approximate 95 % t interval of either limit, sqrt(3 / n) SD.
+        limit_error: half the approximate 95 % t interval of either limit, sqrt(3 / subjects) SD.
     """
 
     n: int
@@ -248,21 +248,38 @@ class Agreement:
 def agreement(errors: np.ndarray, subjects: Sequence[str], seed: int) -> Agreement:
     """Agreement of (n cases, runs) errors.
 
-    Bias and absolute errors are averaged over the runs of a case first. The SD and the limits are those of a single
-    run: averaging would make several trainings look like one that errs less.
+    Bias and absolute errors are averaged over the runs and cases of a subject first, so that somebody with nine scans
+    counts once; subjects are the sample of both intervals. The SD and the limits are those of a single prediction of
+    a subject, for repeated measures: averaging would make several trainings look like one that errs less.
+
+    Args:
+        errors: prediction minus reference.
+        subjects: of each case.
+        seed: of the bootstrap.
     """
-    n = len(errors)
+    of_case = np.array(subjects)
+    people = [errors[of_case == one] for one in dict.fromkeys(subjects)]
+    n = len(people)
     if n == 0:
         return Agreement(0)
-    by_case, absolute = errors.mean(axis=1), np.abs(errors).mean(axis=1)
-    bias, mae = float(by_case.mean()), float(absolute.mean())
+    biases, absolute = (np.array([change(one).mean() for one in people]) for change in (np.asarray, np.abs))
+    bias, mae = float(biases.mean()), float(absolute.mean())
     if n == 1:
-        return Agreement(1, mae=mae, bias=bias)
-    sd, t = float(errors.std(ddof=1)), float(stats.t.ppf((1 + _LEVEL) / 2, n - 1))
-    half = t * float(by_case.std(ddof=1)) / float(np.sqrt(n))
-    people = np.array(subjects)
-    low, high = bootstrap(np.array([absolute[people == one].mean() for one in dict.fromkeys(subjects)]), means, seed)
+        return Agreement(len(errors), mae=mae, bias=bias)
+    sd, t = _single_sd(people, bias), float(stats.t.ppf((1 + _LEVEL) / 2, n - 1))
+    half = t * float(biases.std(ddof=1)) / float(np.sqrt(n))
+    low, high = bootstrap(absolute, means, seed)
     return Agreement(
-        n, mae, float(absolute.std(ddof=1)), low, high, bias, bias - half, bias + half, sd,
+        len(errors), mae, float(absolute.std(ddof=1)), low, high, bias, bias - half, bias + half, sd,
         bias - 1.96 * sd, bias + 1.96 * sd, t * sd * float(np.sqrt(3 / n)),
     )  # fmt: skip
+
+
+def _single_sd(people: Sequence[np.ndarray], bias: float) -> float:
+    """SD of single errors about the bias where every subject has the same weight, whatever the number of errors.
+
+    It is unbiased for errors that do not depend on each other; with as many of each subject it is the usual SD of all.
+    """
+    n = len(people)
+    square = sum(float(np.square(one - bias).mean()) for one in people) / n
+    return float(np.sqrt(square / (1 - sum(1 / one.size for one in people) / n**2)))

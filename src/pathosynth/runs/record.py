@@ -98,11 +98,17 @@ class RunRecord:
         record._write()
         return record
 
-    def done(self, case: str) -> bool:
-        """Whether a case is finished, kept or rejected, and its files are still there; failed ones are retried."""
+    def done(self, case: str, **facts: Any) -> bool:
+        """Whether a case is finished, kept or rejected, and its files are still there; failed ones are retried.
+
+        Args:
+            case: identifier in the case table.
+            **facts: of what `finish_case` was given, those that must still hold, or the case is to be done again.
+        """
         entry = self.content["cases"].get(case, {})
         there = all((self.path.parent / name).is_file() for name in entry.get("files", []))
-        return entry.get("outcome") in ("done", "rejected") and there
+        holds = all(entry.get(name) == value for name, value in facts.items())
+        return entry.get("outcome") in ("done", "rejected") and there and holds
 
     def finish_case(self, case: str, outcome: Outcome = "done", message: str = "", **facts: Any) -> None:
         """Write down how a case ended; call it after the case's files are complete.

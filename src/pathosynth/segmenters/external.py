@@ -4,8 +4,9 @@ Nothing is computed but the way onto the test case's grid. Rule: a test voxel ge
 in which its centre lies; beyond the prediction's field of view it is background. No value appears that was not there.
 """
 
+import re
 import string
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ class Config(BaseConfig):
     """Scheme the result shall have, by the remapping table of `scheme`; empty keeps `scheme`."""
     file: str = ""
     """Path of a case's label map in the folder, with {case} and {subject}, e.g. "{subject}/mri/aseg.mgz". Empty: a file
-    called as the case or the subject, with or without "_something" behind the name, anywhere in the folder."""
+    called as the case, or as the subject where that has one case, with or without "_something" behind the name,
+    anywhere in the folder; not one that is called as another case, or has another session or run."""
     remap: dict[int, int] = pydantic.Field(default_factory=dict)
     """Stored value to value of `scheme`, where they differ; 0 drops a value. Other values are taken as they are."""
 
@@ -69,7 +71,7 @@ def labels_of(case: Case, like: Volume, asked: Prediction) -> Volume:
     Args:
         case: the test case.
         like: its image or reference labels; the result lies on exactly this grid.
-        asked: its settings say where predictions lie.
+        asked: its settings say where predictions lie, its people whose they may be.
 
     Returns:
         Values of the scheme that is asked for.
@@ -78,7 +80,7 @@ def labels_of(case: Case, like: Volume, asked: Prediction) -> Volume:
         InputError: there is no prediction or more than one, a value is not in the scheme, or the two do not overlap.
     """
     config: Config = asked.config
-    path = find(case, config)
+    path = find(case, config, asked.people)
     scheme, wanted = load_scheme(config.scheme), asked.scheme
     stored = read_labels(path, None)
     labels = remap_labels(stored.array, config.remap, others="keep")
@@ -90,21 +92,32 @@ def labels_of(case: Case, like: Volume, asked: Prediction) -> Volume:
     return placed
 
 
-def find(case: Case, config: Config) -> Path:
-    """The file predicted for a case.
+def find(case: Case, config: Config, people: Mapping[str, str]) -> Path:
+    """The file predicted for a case and for no other.
+
+    A file belongs to the longest name it begins with: of a case, or of a subject of whom there is one case. One with a
+    ses- or run- that the case does not have belongs to another scan.
+
+    Args:
+        case: the test case.
+        config: where predictions lie.
+        people: case to subject, of all cases whose predictions may lie there.
 
     Raises:
-        InputError: there is none, or more than one.
+        InputError: there is none, or more than one, or it would be another case's as well.
     """
     folder = config.predictions
+    people = {**people, case.case: case.subject}
     if config.file:
-        path = folder / config.file.format(case=case.case, subject=case.subject)
-        if not path.is_file():
-            raise InputError(f"{path}: no such file, expected the prediction of case '{case.case}'. Check `file`.")
-        return path
+        return _templated(case, config, people)
     files = sorted(path for path in folder.rglob("*") if path.name.endswith(_ENDINGS) and path.is_file())
-    for name in (case.case, case.subject):
-        matches = _called(name, files)
+    owned = {path: _longest(path, {*people, *people.values()}) for path in files}
+    alone = list(people.values()).count(case.subject) == 1 and people.get(case.subject, case.subject) == case.subject
+    others: list[Path] = []
+    for name in (case.case, case.subject) if alone else (case.case,):
+        called = _called(name, [path for path in files if owned[path] == name])
+        matches = [path for path in called if _scan(path.relative_to(folder)) <= _scan(Path(case.case))]
+        others += [path for path in called if path not in matches]
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -113,10 +126,26 @@ def find(case: Case, config: Config) -> Path:
                 f"({', '.join(str(path.relative_to(folder)) for path in matches[:4])}), expected one. "
                 "Say which with --set file={case}_something.nii.gz."
             )
+    unlike = f"; {', '.join(str(path.relative_to(folder)) for path in others[:4])} is of another scan" if others else ""
     raise InputError(
-        f"{folder}: no prediction of case '{case.case}' (subject '{case.subject}') among {len(files)} label maps. "
-        "Name the file as the case, or say how it is called with --set file=…"
+        f"{folder}: no prediction of case '{case.case}' (subject '{case.subject}') among {len(files)} label maps"
+        f"{unlike}. Name the file as the case, or say how it is called with --set file=…"
     )
+
+
+def _templated(case: Case, config: Config, people: Mapping[str, str]) -> Path:
+    """The file that the setting `file` names."""
+    paths = {name: config.predictions / config.file.format(case=name, subject=people[name]) for name in people}
+    path = paths[case.case]
+    same = [name for name in paths if paths[name] == path]
+    if len(same) > 1:
+        raise InputError(
+            f"{path}: found as the prediction of cases {', '.join(same[:4])} by file={config.file}, expected a file "
+            "for each. Use {case} in `file`."
+        )
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected the prediction of case '{case.case}'. Check `file`.")
+    return path
 
 
 def nearest(volume: Volume, like: Volume) -> Volume:
@@ -139,7 +168,19 @@ def nearest(volume: Volume, like: Volume) -> Volume:
     return like.with_array(out)
 
 
+def _longest(path: Path, names: Container[str]) -> str:
+    """The longest of the names that the file is called by; empty where it is none of them."""
+    starts = [path.name[: mark.start()] for mark in re.finditer(r"[_.]", path.name)]
+    return next((start for start in reversed(starts) if start in names), "")
+
+
 def _called(name: str, files: Sequence[Path]) -> list[Path]:
     """Files called exactly so, else those with "_" or "." behind the name."""
     exact = [path for path in files if path.name in {name + ending for ending in _ENDINGS}]
     return exact or [path for path in files if path.name.startswith((f"{name}_", f"{name}."))]
+
+
+def _scan(path: Path) -> set[str]:
+    """Which scan of a person it is: session and run in a file's name, session in the folders it lies in."""
+    folders = [part for part in path.parent.parts if part.startswith("ses-")]
+    return {*folders, *re.findall(r"(?<![A-Za-z0-9-])(?:ses|run)-[A-Za-z0-9]+", path.name)}

@@ -1,7 +1,7 @@
 """What every segmenter is given: training data it can ask for, what it may use of the machine, and whom to tell."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,11 @@ class Prediction:
         scheme: legend of the result.
         work: for images on the way in and predictions on the way out.
         folder: of the trained segmenter; None for predictions made elsewhere.
+        people: case to subject, of every case that is asked for: whose files may lie in one folder.
     """
 
     config: Any
     scheme: LabelScheme
     work: Path
     folder: Path | None = None
+    people: Mapping[str, str] = field(default_factory=dict)

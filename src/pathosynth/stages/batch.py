@@ -84,6 +84,8 @@ class Plan:
         prepare: called once before the first task with the tasks that are not finished; None where nothing is shared.
             What it makes stays, so the folder keeps its record even when every task fails.
         facts: what else the finished record says; it does not count when a run is resumed.
+        given: facts of a task that its result rests on and that the result tells too; a finished task of which they are
+            others now is done again. Nothing where all of it is in `config` and `inputs`.
     """
 
     command: str
@@ -98,6 +100,7 @@ class Plan:
     part: str = ""
     prepare: Callable[[Sequence[Any]], None] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    given: Callable[[Any], dict[str, Any]] = lambda task: {}
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON-able facts, for ``--dry-run``."""
@@ -170,7 +173,7 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
         device=plan.device, overwrite=options.overwrite,
     )  # fmt: skip
     first_error: Exception | None = None
-    waiting = [task for task in plan.tasks if not record.done(task.case)]
+    waiting = [task for task in plan.tasks if not record.done(task.case, **plan.given(task))]
     if plan.prepare is not None:
         plan.prepare(waiting)
     for task, result in _results(waiting, plan.work, options):

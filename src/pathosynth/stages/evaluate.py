@@ -21,7 +21,7 @@ from pathosynth.metrics.mask_pair import MaskPair, mask_pairs
 from pathosynth.metrics.statistics import DRAWS, FEWEST
 from pathosynth.runs.config import Config
 from pathosynth.runs.errors import ConfigError, InputError
-from pathosynth.runs.files import json_text, write_text
+from pathosynth.runs.files import json_text, sha256, write_text
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import outputs, score_tables, subgroups
 from pathosynth.stages.batch import Options, Plan, Result
@@ -111,7 +111,17 @@ def plan(source: Path, predicted: Sequence[str], evaluation: Evaluation, options
         finish=functools.partial(_finish, tasks=tasks, wishes=wishes, origins=origins),
         memory_gib=outputs.memory_gib(reference, BYTES_PER_VOXEL),
         makes=f"scores of {len(structures)} structures in {len(tasks)} predictions of {len(arms)} arms",
+        given=compared,
     )
+
+
+def compared(task: Scored) -> dict[str, Any]:
+    """What is judged, for the run record: schemes and digests. A prediction may have gone or lie elsewhere since."""
+
+    def told(case: Case | None) -> list[str] | None:
+        return [case.scheme, sha256(case.labels)] if case and case.labels and case.labels.is_file() else None
+
+    return {"compared": {"reference": told(task.reference), "prediction": told(task.prediction)}}
 
 
 def _groups(scheme: LabelScheme) -> list[str]:
@@ -142,6 +152,7 @@ def score(task: Scored, *, scheme: LabelScheme, structures: Mapping[str, tuple[i
     facts = {
         "diagonal_mm": float(np.linalg.norm(np.array(reference.shape) * reference.spacing_mm)),
         "scores": {name: _scores(pair) for name, pair in pairs},
+        **compared(task),
     }
     return Result("done" if task.prediction else "failed", "" if task.prediction else NO_PREDICTION, facts)
 
@@ -245,12 +256,15 @@ def _files(tasks: Sequence[Scored], out: Path) -> dict[str, Any]:
 def _provenance(
     record: RunRecord, tasks: Sequence[Scored], origins: Mapping[Path, Origin], groups: score_tables.Groups
 ) -> dict[str, Any]:
-    """What the numbers rest on; input hashes stand in ``run.json``, which also says when this ran."""
+    """What the numbers rest on; ``run.json`` also says when this ran, and hashes of what earlier calls judged."""
+    cases = [case for task in tasks for case in (task.reference, task.prediction)]
+    judged = dict.fromkeys(str(case.labels.resolve()) for case in cases if case and case.labels)
     runs = list({(task.run.arm, task.run.number): task.run for task in tasks}.values())
     content = record.content
     return {
         "versions": content["versions"], "commit": content["commit"], "seed": content["seed"],
-        "settings": content["config"], "bootstrap_draws": DRAWS, "fewest_pairs": FEWEST, "inputs": content["inputs"],
+        "settings": content["config"], "bootstrap_draws": DRAWS, "fewest_pairs": FEWEST,
+        "inputs": {path: content["inputs"][path] for path in judged},
         "subgroups": {name: sorted(members) for name, members in groups.items()},
         "without_prediction": [task.case for task in tasks if task.prediction is None],
         "runs": [_run_told(run, origins) for run in runs],

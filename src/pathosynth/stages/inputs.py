@@ -11,7 +11,7 @@ from pathosynth.data.cases import CONTRASTS, RENAME, Case, build_case, read_case
 from pathosynth.data.grid import to_ras
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.data.nifti import check_same_grid, read_image, read_labels
-from pathosynth.data.participants import ages, read_participants
+from pathosynth.data.participants import facts, person_of, read_participants, row_of
 from pathosynth.data.volume import Volume
 from pathosynth.formats import FORMATS, flat
 from pathosynth.formats.flat import VOLUME_SUFFIXES
@@ -108,14 +108,15 @@ def one_scheme(cases: Sequence[Case]) -> LabelScheme:
 
 
 def _single(path: Path, scheme: str) -> Case:
-    """The case of one label map, with the images that lie beside it under the same name and its age where known."""
+    """The case of one label map, with the images beside it under the same name and what is known of the person."""
     name = re.sub(r"(_(seg|desc)-[A-Za-z0-9]+)*_dseg$", "", flat.stem(path))
     path = path.absolute()
     beside = {c: [path.with_name(f"{name}_{c}{end}") for end in VOLUME_SUFFIXES] for c in CONTRASTS}
     found = {contrast: [image for image in beside[contrast] if image.is_file()] for contrast in CONTRASTS}
     images = {contrast: files[0] for contrast, files in found.items() if files and path not in files}
-    values: dict[str, Any] = {"case": name, "subject": name, "scheme": scheme, "labels": path, "images": images}
-    values |= ages(read_participants(path.parent / "participants.tsv").get(name, {}), str(path))
+    row = row_of(read_participants(path.parent / "participants.tsv"), name)
+    values: dict[str, Any] = {"case": name, "subject": person_of(name), "scheme": scheme, "labels": path}
+    values |= {"images": images, **facts(row, str(path))}
     return build_case(values, str(path), RENAME)
 
 

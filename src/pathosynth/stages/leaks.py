@@ -1,16 +1,19 @@
 """Nobody is tested on their own child: test subjects must not be among the ancestors of what a segmenter learnt from.
 
 Ancestors of a training case are its subject, its parent, and the people on whom the generators that made it were
-trained, as ``segmenter.json`` lists them and as every ``run.json`` behind the training tables says. A training file
-with the content of a test file is found under any name. What is not known is told.
+trained, as ``segmenter.json`` lists them and as every ``run.json`` behind the training tables says. Names that BIDS
+tools make one are one person, and so are the sessions and runs of a ``sub-`` name. A training file with the content of
+a test file is found under any name. What is not known is told.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from pathosynth.data.cases import Case, read_cases
+from pathosynth.data.participants import person_of
 from pathosynth.runs.errors import InputError, PathosynthError
 from pathosynth.runs.files import sha256
 from pathosynth.segmenters.record import SegmenterRecord, TrainingRow, read_segmenter, record_path
@@ -27,11 +30,13 @@ class Ancestor:
 
     Attributes:
         identity: subject or case, as it is written there.
-        path: steps from the training case to it, for people.
+        through: the training case or the generator, for people.
+        how: what makes it an ancestor, for people.
     """
 
     identity: str
-    path: str
+    through: str
+    how: str
 
 
 @dataclass(frozen=True)
@@ -87,30 +92,45 @@ def _traced(part: Part, judged: Sequence[Case]) -> tuple[Origin, list[str]]:
     if not record.training:
         return Origin(record, unknown=("its segmenter.json lists no training case",)), []
     training = _traced_again(record.training)
-    people = {_same(case.subject): case for case in judged} | {_same(case.case): case for case in judged}
     ancestors = list(_ancestors(training))
-    hits = {(people[_same(one.identity)].subject, one.path): None for one in ancestors if _same(one.identity) in people}
-    leaks = [f"subject '{subject}': {path}" for subject, path in hits]
-    leaks += _same_files(training, judged)
+    leaks = [*_same_people(ancestors, judged), *_same_files(training, judged)]
     subjects = sorted({one.identity for one in ancestors})
     return Origin(record, tuple(subjects), tuple(dict.fromkeys(_untraced(training)))), leaks
 
 
-def _same(identity: str) -> str:
-    """A name as it is compared: BIDS tools add ``sub-``, file systems lose the case of letters."""
-    return identity.removeprefix("sub-").casefold()
+def _same_people(ancestors: Sequence[Ancestor], judged: Sequence[Case]) -> list[str]:
+    """Test subjects among the ancestors, once for each training case and generator, with the other spelling if any."""
+    people = {key: case for case in judged for name in (case.case, case.subject) for key in _compared(name)}
+    leaks: dict[tuple[str, str], str] = {}
+    for one in ancestors:
+        case = next((people[key] for key in _compared(one.identity) if key in people), None)
+        if case is not None:
+            spelt = "" if one.identity in (case.subject, case.case) else f" (as '{one.identity}')"
+            text = f"subject '{case.subject}': {one.through} {one.how}{spelt}"
+            leaks.setdefault((case.subject, one.through), text)
+    return list(leaks.values())
+
+
+def _compared(name: str) -> tuple[str, ...]:
+    """The forms in which a name is compared, its own and that of its person.
+
+    BIDS tools add ``sub-`` and drop marks like - and _, file systems lose the case of letters.
+    """
+    plain = (re.sub(r"[\W_]", "", one.removeprefix("sub-")).casefold() or one for one in (name, person_of(name)))
+    return tuple(dict.fromkeys(plain))
 
 
 def _ancestors(training: Sequence[TrainingRow]) -> Iterator[Ancestor]:
     for row in training:
-        yield Ancestor(row.subject, f"training case '{row.case}' of {row.source} is of this subject")
-        yield Ancestor(row.case, f"training case '{row.case}' of {row.source} has the name of the test case")
+        through = f"training case '{row.case}' of {row.source}"
+        yield Ancestor(row.subject, through, "is of this subject")
+        yield Ancestor(row.case, through, "has the name of the test case")
         if row.parent:
-            yield Ancestor(row.parent, f"training case '{row.case}' of {row.source} was made from '{row.parent}'")
+            yield Ancestor(row.parent, through, f"was made from '{row.parent}'")
     makers = {(model.name, row.source): (model, row) for row in reversed(training) for model in row.models}
     for model, row in makers.values():
-        path = f"training case '{row.case}' of {row.source} was made by '{model.name}', which learnt from this subject"
-        yield from (Ancestor(subject, path) for subject in model.subjects or ())
+        through = f"training case '{row.case}' of {row.source} was made by '{model.name}',"
+        yield from (Ancestor(subject, through, "which learnt from this subject") for subject in model.subjects or ())
 
 
 def _untraced(training: Sequence[TrainingRow]) -> Iterator[str]:

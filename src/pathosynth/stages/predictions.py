@@ -65,18 +65,27 @@ def read_runs(texts: Sequence[str], reference: Sequence[Case], scheme: str) -> l
     """Read ``NAME=FOLDER`` and, for cross-validation, ``NAME=FOLDER,FOLDER…``; a name given again is another run.
 
     Raises:
-        ConfigError: a text is malformed, or there is none.
+        ConfigError: a text is malformed, there is none, or an arm has a folder twice.
         InputError: a folder cannot be read, holds no prediction of any case, or two folds predict one case.
     """
     if not texts:
         raise ConfigError("evaluate: expected --predicted NAME=FOLDER, found none. Give the folder `segment` wrote.")
-    runs: list[Run] = []
+    runs, seen = list[Run](), set[tuple[str, Path]]()
     for text in texts:
         name, equals, folders = text.partition("=")
         if not name.strip() or not equals or not folders.strip():
             raise ConfigError(f"--predicted {text}: expected NAME=FOLDER, e.g. real=segmented/real.")
         number = 1 + sum(run.arm == name.strip() for run in runs)
-        runs.append(Run(name.strip(), number, _parts(_folders(folders), reference, scheme)))
+        run = Run(name.strip(), number, _parts(_folders(folders), reference, scheme))
+        for part in run.parts:
+            source = (run.arm, _table(part.folder).resolve())
+            if source in seen:
+                raise ConfigError(
+                    f"--predicted {text}: expected another training of arm '{run.arm}', found {part.folder} again. "
+                    "Give each of its folders once."
+                )
+            seen.add(source)
+        runs.append(run)
     return runs
 
 
@@ -104,9 +113,14 @@ def _parts(folders: Sequence[Path], reference: Sequence[Case], scheme: str) -> t
     return tuple(parts)
 
 
+def _table(path: Path) -> Path:
+    """Where the case table of a folder would be, or the table itself."""
+    return path / inputs.TABLE if path.is_dir() else path
+
+
 def _read(path: Path, scheme: str) -> list[Case]:
     """All rows of a case table, with or without labels; or the label maps of a folder without one, in `scheme`."""
-    table = path / inputs.TABLE if path.is_dir() else path
+    table = _table(path)
     if table.is_file() and table.suffix == ".csv":
         return read_cases(table)
     return inputs.read_input(path, scheme)

@@ -1,7 +1,8 @@
 """Scores of cases -> what they say of arms: summaries, paired comparisons, agreement of volumes.
 
 Order of averaging, everywhere: runs (trainings) of a case, then cases of a subject; subjects are the sample. A missed
-structure has Dice 0 and infinite distances, and stays in.
+or invented structure has Dice 0 and infinite distances, and stays in. One that no map of a case has is left out; where
+one prediction invents it, it counts in all of them, so that arms are compared on the same people (see `scored`).
 """
 
 import csv
@@ -40,13 +41,30 @@ def measured(row: Row, metric: str, *, capped: bool = False) -> float:
     return float(row["diagonal_mm"]) if capped and np.isinf(value) else float(value)
 
 
+def scored(rows: Sequence[Row]) -> list[Row]:
+    """The rows of structures that some map of their case has, the reference or any of these predictions.
+
+    A prediction that rightly leaves such a structure empty has the best value of every metric, or the invention of
+    another would be judged against nothing. Where there is no prediction it has the worst: it was not left empty.
+    """
+    known = {(row["case"], row["structure"]) for row in rows if row["state"] != "both_empty"}
+    kept = [row for row in rows if (row["case"], row["structure"]) in known]
+    values = {there: {name: ends[best] for name, best in better().items()} for there, ends in _ENDS.items()}
+    return [{**row, **values[row["predicted"]]} if row["state"] == "both_empty" else row for row in kept]
+
+
+_ENDS = {
+    True: {"higher": 1.0, "lower": 0.0, "zero": 0.0},
+    False: {"higher": 0.0, "lower": float("inf"), "zero": 0.0},
+}
+"""Value of a structure the reference does not have, by whether there is a prediction and what is better."""
+
+
 def by_subject(rows: Sequence[Row], metric: str, *, capped: bool = False) -> dict[str, float]:
-    """Mean over runs of every case, then over cases of every subject; subjects without anything to measure are out."""
+    """Mean over runs of every case, then over cases of every subject, of rows that are `scored`."""
     cases: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        value = measured(row, metric, capped=capped)
-        if not np.isnan(value):
-            cases.setdefault((row["subject"], row["case"]), []).append(value)
+        cases.setdefault((row["subject"], row["case"]), []).append(measured(row, metric, capped=capped))
     subjects: dict[str, list[float]] = {}
     for (subject, _), values in cases.items():
         subjects.setdefault(subject, []).append(float(np.mean(values)))
@@ -54,12 +72,13 @@ def by_subject(rows: Sequence[Row], metric: str, *, capped: bool = False) -> dic
 
 
 def summary_rows(rows: Sequence[Row], groups: Groups, seed: int) -> list[dict[str, Any]]:
-    """One row for each arm, structure, subgroup and metric."""
-    made = []
+    """One row for each arm, structure, subgroup and metric; what is scored in one arm is scored in all."""
+    made, counting = [], _divided(scored(rows))
     for (arm, structure), own in _divided(rows).items():
         for group, members in groups.items():
-            inside = [row for row in own if row["case"] in members]
-            first, counts = {"arm": arm, "structure": structure, "subgroup": group}, _counted(inside)
+            counts = _counted([row for row in own if row["case"] in members])
+            inside = [row for row in counting.get((arm, structure), []) if row["case"] in members]
+            first = {"arm": arm, "structure": structure, "subgroup": group}
             for metric, best in better().items():
                 values, capped = by_subject(inside, metric), by_subject(inside, metric, capped=True)
                 told = summarise(np.array(list(values.values())), np.array(list(capped.values())), seed)
@@ -96,7 +115,10 @@ def _spread(rows: Sequence[Row], metric: str) -> dict[str, float | None]:
 
 
 def comparison_rows(rows: Sequence[Row], baseline: str, seed: int) -> list[dict[str, Any]]:
-    """Every other arm against the baseline, over subjects; one Holm family for each metric, all arms and structures."""
+    """Every other arm against the baseline, over subjects; one Holm family for each metric, all arms and structures.
+
+    The size of the family is the number of its tests; where no pair differs there is nothing to test.
+    """
     order = list(better())
     metrics = [metric for metric, best in better().items() if best != "zero"]
     made = [row for metric in metrics for row in _family(rows, baseline, metric, seed)]
@@ -109,10 +131,10 @@ def _family(rows: Sequence[Row], baseline: str, metric: str, seed: int) -> list[
     for order, ((arm, structure), own) in enumerate(divided.items()):
         if arm == baseline:
             continue
-        pair = [by_subject(one, metric) for one in (own, divided[baseline, structure])]
-        capped = [by_subject(one, metric, capped=True) for one in (own, divided[baseline, structure])]
-        common = [subject for subject in pair[0] if subject in pair[1]]
-        a, b, a_capped, b_capped = (np.array([one[name] for name in common]) for one in (*pair, *capped))
+        counting = _divided(scored([*own, *divided[baseline, structure]]))
+        both = [counting.get((one, structure), []) for one in (arm, baseline)]
+        values = [by_subject(one, metric, capped=capped) for capped in (False, True) for one in both]
+        a, b, a_capped, b_capped = (np.array([one[subject] for subject in values[0]]) for one in values)
         found = paired(a, b, (a_capped, b_capped), seed)
         up = better()[metric] == "higher"
         gained, lost = (found.higher, found.lower) if up else (found.lower, found.higher)
@@ -125,8 +147,8 @@ def _family(rows: Sequence[Row], baseline: str, metric: str, seed: int) -> list[
                 "note": _note(found.n, gained + lost),
             }
         )  # fmt: skip
-    adjusted = holm([row["p"] for row in made])
-    return [row | {"p_adjusted": p, "family": len(made)} for row, p in zip(made, adjusted, strict=True)]
+    adjusted, tests = holm([row["p"] for row in made]), sum(row["p"] is not None for row in made)
+    return [row | {"p_adjusted": p, "family": tests} for row, p in zip(made, adjusted, strict=True)]
 
 
 def _note(pairs: int, differing: int) -> str:
@@ -137,23 +159,23 @@ def _note(pairs: int, differing: int) -> str:
 
 def agreement_rows(rows: Sequence[Row], groups: Groups, seed: int) -> list[dict[str, Any]]:
     """Volumes of every arm and structure against the reference, in millilitres, for each subgroup."""
-    made = []
-    for (arm, structure), own in _divided(rows).items():
+    made, counting = [], _divided(scored(rows))
+    for arm, structure in _divided(rows):
         for group, members in groups.items():
-            errors, subjects = _errors([row for row in own if row["case"] in members])
+            inside = [row for row in counting.get((arm, structure), []) if row["case"] in members]
+            errors, subjects = _errors(inside)
             first = {"arm": arm, "structure": structure, "subgroup": group, "unit": "mL", "subjects": len({*subjects})}
             made.append({**first, **asdict(agreement(errors, subjects, seed))})
     return made
 
 
 def _errors(rows: Sequence[Row]) -> tuple[np.ndarray, list[str]]:
-    """(cases, runs) errors and the subject of each case; cases with nothing in reference and predictions are out."""
+    """(cases, runs) errors and the subject of each case."""
     cases: dict[str, list[Row]] = {}
     for row in rows:
         cases.setdefault(row["case"], []).append(row)
-    kept = [own for own in cases.values() if any(row["state"] != "both_empty" for row in own)]
-    errors = [[row["volume_predicted_ml"] - row["volume_reference_ml"] for row in own] for own in kept]
-    return np.array(errors, np.float64), [own[0]["subject"] for own in kept]
+    errors = [[row["volume_predicted_ml"] - row["volume_reference_ml"] for row in own] for own in cases.values()]
+    return np.array(errors, np.float64), [own[0]["subject"] for own in cases.values()]
 
 
 def write_rows(path: Path, rows: Sequence[Row], without: Sequence[str] = ()) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -59,6 +59,7 @@ def plan(cases: Sequence[Case], segmentation: Segmentation, options: Options, wa
     if tables:
         tables.data(segmentation.described()["settings"], options.seed)
     machine = Machine(_device(segmentation, options.device), options.jobs)
+    people = {case.case: case.subject for case in cases}
     images = [case.model_copy(update={"labels": None, "displacement": None}) for case in cases]
     trains = f"a segmenter trained on {len(tables.cases)} cases" if tables else f"segmenter '{segmentation.kind}'"
     return Plan(
@@ -66,7 +67,7 @@ def plan(cases: Sequence[Case], segmentation: Segmentation, options: Options, wa
         config=segmentation.described(),
         inputs=inputs.files_of([*(tables.cases if tables else ()), *images]),
         tasks=[OneCase(case) for case in cases],
-        work=functools.partial(collect, segmentation=segmentation, out=options.out),
+        work=functools.partial(collect, segmentation=segmentation, out=options.out, people=people),
         finish=functools.partial(_finish, order=[case.case for case in cases]),
         memory_gib=MEMORY_GIB,
         makes=f"{len(cases)} predicted label maps with {trains}"
@@ -76,12 +77,12 @@ def plan(cases: Sequence[Case], segmentation: Segmentation, options: Options, wa
     )
 
 
-def collect(task: OneCase, *, segmentation: Segmentation, out: Path) -> Result:
-    """Bring one prediction onto the case's own grid and write it."""
+def collect(task: OneCase, *, segmentation: Segmentation, out: Path, people: Mapping[str, str]) -> Result:
+    """Bring one prediction onto the case's own grid and write it; `people` are all cases with their subjects."""
     case, scheme = task.row, load_scheme(segmentation.scheme)
     grid = _grid_of(case, segmentation.contrast)
     like = to_ras(grid)
-    labels = SEGMENTERS[segmentation.kind].labels_of(case, like, segmentation.asked(out))
+    labels = SEGMENTERS[segmentation.kind].labels_of(case, like, segmentation.asked(out, people))
     row = case.model_copy(update={"labels": None, "images": {}, "displacement": None, "scheme": segmentation.scheme})
     sidecar = {"Segmenter": segmentation.kind, "Contrast": segmentation.contrast, "LabelScheme": scheme.name}
     product = outputs.Product(row=row, scheme=scheme, original=grid, labels=labels, sidecar=sidecar)
@@ -106,7 +107,8 @@ def _prepare(
                 module.train(data, config, kept, seed=options.seed, machine=machine, notice=notice, **ready)
     write_segmenter(kept, segmentation.recorded(options.seed))
     if segmentation.folder is not None and waiting:
-        _predict(waiting, segmentation, segmentation.asked(options.out), machine)
+        people = {task.case: task.row.subject for task in waiting}
+        _predict(waiting, segmentation, segmentation.asked(options.out, people), machine)
 
 
 def _predict(waiting: Sequence[OneCase], segmentation: Segmentation, asked: Prediction, machine: Machine) -> None:

@@ -1,6 +1,6 @@
 """Which segmenter is meant: one trained here, trained before, or another tool's predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -140,9 +140,9 @@ class Segmentation:
             "training_cases": len(self.tables.cases) if self.tables else None, "only_prepare": self.only_prepare,
         }  # fmt: skip
 
-    def asked(self, out: Path) -> Prediction:
-        """What the segmenter is asked for in OUT."""
-        return Prediction(self.config, load_scheme(self.scheme), out / WORK, self.folder)
+    def asked(self, out: Path, people: Mapping[str, str]) -> Prediction:
+        """What the segmenter is asked for in OUT, of all cases (to their subjects) together."""
+        return Prediction(self.config, load_scheme(self.scheme), out / WORK, self.folder, people)
 
     def recorded(self, seed: int) -> SegmenterRecord:
         """The record to be written; that of a segmenter trained before is passed on."""

@@ -59,7 +59,7 @@ def members(
         volumes_ml: structure to case to reference volume.
 
     Raises:
-        ConfigError: nothing is known of a case that a wish divides by.
+        ConfigError: what a wish divides by is not known of a case.
     """
     groups = {ALL: frozenset(case.case for case in cases)}
     for wish in wishes:
@@ -77,23 +77,41 @@ def _values(name: str, cases: Sequence[Case]) -> tuple[str, dict[str, Any]]:
     """What the cases are divided by: its full name, and its value in every case.
 
     Raises:
-        ConfigError: it is not known of every case.
+        ConfigError: it is not known of every case, or of a pathology of none, or several things are meant.
     """
-    if name in ("age", *AGES):
-        names = [one for one in AGES if name in ("age", one) and all(getattr(case, one) is not None for case in cases)]
-        if names:
-            return names[0], {case.case: getattr(case, names[0]) for case in cases}
-        raise ConfigError(f"--subgroup {name}: expected an age of every case in the reference table. Add it there.")
-    if name == "pathology":
-        return name, {case.case: case.pathology or "none" for case in cases}
-    shared = sorted(set.intersection(*(set(case.severity) for case in cases)))
-    key = shared[0] if name == "severity" and len(shared) == 1 else name.removeprefix("severity.")
-    if key not in shared:
+    found = {key: values for key, values in _meant(name, cases).items() if set(values.values()) != {None}}
+    whole = [key for key, values in found.items() if None not in values.values()]
+    if not found:
+        known = sorted(set().union(*(case.severity for case in cases)))
         raise ConfigError(
-            f"--subgroup {name}: expected age, pathology or a severity known of every reference case "
-            f"({', '.join(shared) or 'there is none'}). Give --subgroup with one of them, or --above STRUCTURE=ML."
+            f"--subgroup {name}: expected age, pathology or a severity that the reference cases have, found it in none "
+            f"(severities: {', '.join(known) or 'none'}). Add it to cases.csv or participants.tsv, or give --above "
+            "STRUCTURE=ML."
         )
-    return key, {case.case: case.severity[key] for case in cases}
+    if name == "pathology":
+        return name, {case: word or "none" for case, word in found[name].items()}
+    if len(whole) == 1 or (whole and name == "age"):
+        return whole[0], found[whole[0]]
+    if whole:
+        raise ConfigError(f"--subgroup {name}: expected one measurement, found {', '.join(whole)}. Give one of them.")
+    key = min(found, key=lambda one: list(found[one].values()).count(None))
+    without = [f"'{case.case}' ({case.labels})" for case in cases if found[key][case.case] is None]
+    more = f" and {len(without) - 5} more" if len(without) > 5 else ""
+    raise ConfigError(
+        f"--subgroup {name}: expected {key} of every reference case, found none of {', '.join(without[:5])}{more}. "
+        "Add it to cases.csv or participants.tsv, or leave these cases out."
+    )
+
+
+def _meant(name: str, cases: Sequence[Case]) -> dict[str, dict[str, Any]]:
+    """Full name to the value in every case, None where it is not known, of all that `name` may mean."""
+    if name == "pathology":
+        return {name: {case.case: case.pathology or None for case in cases}}
+    if name in ("age", *AGES):
+        return {key: {case.case: getattr(case, key) for case in cases} for key in AGES if name in ("age", key)}
+    keys = sorted(set().union(*(case.severity for case in cases)))
+    wanted = [key for key in keys if name in ("severity", key, f"severity.{key}")]
+    return {key: {case.case: case.severity.get(key) for case in cases} for key in wanted}
 
 
 def _divided(name: str, values: Mapping[str, Any], edges: Sequence[float]) -> dict[str, frozenset[str]]:

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.drawing.style import COLORS
 from pathosynth.runs.errors import ConfigError, InputError
-from pathosynth.stages.score_tables import Row, by_subject
+from pathosynth.stages.score_tables import Row, by_subject, scored
 from pathosynth.stages.subgroups import ALL
 
 FILE_NAME = "evaluation.json"
@@ -88,13 +88,22 @@ class Evaluated:
         """
         return load_scheme(str(self.settings["scheme"]))
 
+    @cached_property
+    def counting(self) -> Sequence[Row]:
+        """Scores that count in means: of structures that some map of the case has, in every arm."""
+        return scored(self.scores)
+
     def rows(self, arm: str, structure: str) -> list[Row]:
         """Scores of one arm and structure."""
         return [row for row in self.scores if row["arm"] == arm and row["structure"] == structure]
 
+    def counted(self, arm: str, structure: str) -> list[Row]:
+        """Scores of one arm and structure that count in means."""
+        return [row for row in self.counting if row["arm"] == arm and row["structure"] == structure]
+
     def values(self, arm: str, structure: str, metric: str) -> dict[str, float]:
         """A metric by subject, averaged over runs and cases."""
-        return by_subject(self.rows(arm, structure), metric)
+        return by_subject(self.counted(arm, structure), metric)
 
     def summed(self, arm: str, structure: str, metric: str, subgroup: str = ALL) -> Row:
         """One row of the summary."""

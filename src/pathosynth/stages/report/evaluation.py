@@ -79,7 +79,7 @@ def _titles(found: Evaluated) -> dict[str, str]:
         "infinite, lie on the strip at the top.",
         "volumes": f"Predicted against true volume of {name}; every prediction is a point.",
         "bland_altman": f"Volume error of {name} against the mean of both volumes. Solid: bias; dashed: limits of "
-        "agreement (bias ± 1.96 SD of single predictions).",
+        "agreement (bias ± 1.96 SD of single predictions, every subject with the same weight).",
         "trainings": "Mean Dice of every single training (seed).",
     } | examples  # fmt: skip
 

@@ -119,15 +119,14 @@ def trainings(found: Evaluated) -> Figure:
 
 def run_means(found: Evaluated, arm: str, structure: str, metric: str) -> list[float]:
     """Mean over cases of every training of an arm."""
-    rows = found.rows(arm, structure)
+    rows = found.counted(arm, structure)
     runs = sorted({row["run"] for row in rows})
-    values = [[row[metric] for row in rows if row["run"] == run and not np.isnan(row[metric])] for run in runs]
-    return [float(np.mean(one)) for one in values if one]
+    return [float(np.mean([row[metric] for row in rows if row["run"] == run])) for run in runs]
 
 
 def _volumes(found: Evaluated, arm: str) -> list[tuple[float, float]]:
     """True and predicted volume of every prediction."""
-    return [(row["volume_reference_ml"], row["volume_predicted_ml"]) for row in found.rows(arm, found.primary)]
+    return [(row["volume_reference_ml"], row["volume_predicted_ml"]) for row in found.counted(arm, found.primary)]
 
 
 def _panels(found: Evaluated, height: float) -> tuple[Figure, list[Axes]]:

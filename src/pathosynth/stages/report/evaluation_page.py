@@ -169,8 +169,15 @@ def _caveats(found: Evaluated) -> list[str]:
     notes += [f"A leak cannot be ruled out for {', '.join(arms)}: {text}." for text, arms in list(unknown.items())[:8]]
     if found.absent:
         notes.append(f"In no map at all, and not shown: {', '.join(words(name) for name in found.absent)}.")
-    whole = [row for row in found.summary if row["metric"] == "dice" and row["subgroup"] == ALL]
-    empty = sum(row["both_empty"] for row in whole if row["structure"] in found.structures)
-    if empty:
-        notes.append(f"{empty} times a structure is in neither map; these are left out of all means.")
+    empty, judged = (
+        [row for row in rows if row["state"] == "both_empty" and row["structure"] in found.structures]
+        for rows in (found.scores, found.counting)
+    )
+    if right := sum(row["predicted"] for row in judged):
+        notes.append(
+            f"{right} times a prediction rightly lacks a structure that another prediction of the case invents; this "
+            "counts as the best value."
+        )
+    if left_out := len(empty) - len(judged):
+        notes.append(f"{left_out} times a structure is in no map of the case; these are left out of all means.")
     return notes
