@@ -49,6 +49,12 @@ def test_gpu_that_is_not_there_is_refused():
         setup("cuda")
 
 
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cpu0"])
+def test_a_device_that_does_not_exist_is_refused(name):
+    with pytest.raises(ConfigError, match=f"Device '{name}': expected cpu, cuda, cuda:N or mps"):
+        setup(name)
+
+
 def test_two_ranks_with_one_slot_are_one_rank_with_two(tmp_path):
     process = torchrun(tmp_path / "two", 6)
     (tmp_path / "one").mkdir()

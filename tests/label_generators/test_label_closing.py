@@ -1,11 +1,17 @@
 """Closing the loop: the next request, and volumes met by the decoder's own doubt."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from pathosynth.label_generators.latent_diffusion.closing import Draft, corrected, relative_error
+from pathosynth.data.labels import load_scheme
+from pathosynth.label_generators.latent_diffusion.closing import Draft, corrected, relative_error, reshaped
+from pathosynth.label_generators.latent_diffusion.config import Grid
 from pathosynth.label_generators.latent_diffusion.decision import moved_to
+from pathosynth.runs.errors import MorphError
 
 OFFSET = np.array([0.0, 0.137, 0.291])[:, None, None, None]  # few voxels lie equally far from the middle
 PLACE = np.stack(np.meshgrid(*[np.arange(40) - 19.5] * 3, indexing="ij")) + OFFSET
@@ -57,6 +63,20 @@ def test_the_secant_finds_the_request_of_a_straight_response() -> None:
 def test_a_response_that_goes_backwards_does_not_throw_the_request_far_off() -> None:
     drafts = [draft(50.0, 40.0), draft(60.0, 39.0)]
     assert corrected(drafts, {"ventricle_ml": 50.0})["ventricle_ml"] == pytest.approx(60 + 11 / 0.5)
+
+
+def test_a_head_is_not_enlarged_beyond_the_grid() -> None:
+    config = SimpleNamespace(grid=Grid(shape=(40, 40, 40), spacing_mm=(1.0, 1.0, 1.0)))
+    model = SimpleNamespace(scheme=load_scheme("kcl8"), spacing_mm=(1.0, 1.0, 1.0), config=config)
+    head = np.select([RADIUS < 8, RADIUS < 16], [2, 1], 0).astype(np.uint16)
+    before = np.count_nonzero(head) / 1000
+    steps: list[dict[str, Any]] = []
+    larger = reshaped(model, head, {"intracranial_ml": 1.5 * before}, steps)  # type: ignore[arg-type]
+    assert np.count_nonzero(larger) / 1000 == pytest.approx(1.5 * before, rel=0.02)
+    with pytest.raises(
+        MorphError, match=r"would be cut by the grid of \[40, 40, 40\] voxels, which holds this head up"
+    ):
+        reshaped(model, head, {"intracranial_ml": 3 * before}, steps)  # type: ignore[arg-type]
 
 
 def test_requests_never_become_negative() -> None:

@@ -45,6 +45,18 @@ def test_requests_that_mean_nothing_are_refused(request_: dict[str, float], matc
         resolved(request_, RANGES)
 
 
+def test_a_ratio_beside_a_volume_is_a_size_of_head() -> None:
+    ranges = RANGES | {"intracranial_ml": Range(1000.0, 2000.0)}
+    both = {"ventricle_ml": 60.0, "ventricle_ratio": 0.04, "age_weeks": 30.0}
+    assert resolved(both, ranges) == pytest.approx({"ventricle_ml": 60.0, "intracranial_ml": 1500.0, "age_weeks": 30.0})
+    with pytest.raises(ConfigError, match="a head of 500 mL; this model knows intracranial_ml 1000 to 2000 mL"):
+        resolved({"ventricle_ml": 30.0, "c": 0.5}, ranges)
+    with pytest.raises(ConfigError, match="intracranial_ml is asked for too"):
+        resolved(both | {"intracranial_ml": 1500.0}, ranges)
+    with pytest.raises(ConfigError, match="does not know intracranial_ml"):
+        resolved(both, RANGES)
+
+
 def test_encoding_scales_and_says_what_is_known() -> None:
     values, known = encode([{"ventricle_ml": 80.0}, {"age_weeks": 33.0, "ventricle_ratio": 0.21}], RANGES)
     assert values == pytest.approx(np.array([[0, 0.5, 0], [2.0, 0, 1.0]]), abs=1e-6)

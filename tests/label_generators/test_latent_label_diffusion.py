@@ -81,6 +81,12 @@ def test_a_model_folder_says_what_the_model_was_trained_on(tiny: Path) -> None:
     assert "ventricle_ml" in (tiny / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_head_larger_than_the_grid_is_refused_with_the_grid_it_needs(tmp_path: Path) -> None:
+    small = TINY | {"grid": {"shape": [16, 16, 16], "spacing_mm": [2.5, 2.5, 2.5]}}
+    with pytest.raises(InputError, match=r"Case 'c0': .*found \d+\.\d% of them outside. Set grid.shape=\[24, 24, 24\]"):
+        run(tmp_path, config_from_preset("small", small))
+
+
 def test_without_guidance_only_the_condition_counts_and_batch_does_not(tiny: Path) -> None:
     model = load_model(tiny)
     settings = model.config.sampling.model_copy(update={"steps": 3, "guidance": 3.0})

@@ -13,9 +13,9 @@ from pathosynth.data.volume import Volume
 from pathosynth.runs.errors import InputError
 from pathosynth.stages import export
 from pathosynth.stages.audit.asked import Audit, refuse_strangers
-from pathosynth.stages.audit.card import write_section
+from pathosynth.stages.audit.card import section, write_section
 from pathosynth.stages.audit.numbers import rows_of, summary
-from pathosynth.stages.audits import FILE, audited, read_audit
+from pathosynth.stages.audits import FILE, audited, read_audit, status_of
 from pathosynth.stages.batch import Options
 from pathosynth.stages.models import Found
 
@@ -116,6 +116,8 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
         refuse_strangers(Audit(audit.found, (person("somebody"),)))
     with pytest.raises(InputError, match="held-out subjects"):
         refuse_strangers(Audit(audit.found, audit.training, (person("t3"),)))
+    with pytest.raises(InputError, match=r"all 8 people.*found none of t7"):
+        refuse_strangers(Audit(audit.found, audit.training[:-1]))
 
 
 def test_the_card_has_one_section_and_keeps_the_rest(tmp_path: Path) -> None:
@@ -174,12 +176,28 @@ def test_export_finds_an_audit_made_after_the_cases(made: Path, tmp_path: Path) 
     record = {"format": 1, "command": "generate-images", "config": {"model": IDENTITY}, "cases": {}, "inputs": {},
               "models": {IDENTITY: str(model)}}  # fmt: skip
     (made / "run.json").write_text(json.dumps(record))
-    told = {"format_version": 1, "weights": "0123456789abcdef", "above_limit": ["9 of 9 are copies"]}
+    told = {"format_version": 1, "weights": "0123456789abcdef", "above_limit": ["9 of 9 are copies"],
+            "parts": {"labels": {"judged": 9}}}  # fmt: skip
     (model / FILE).write_text(json.dumps(told))
     with pytest.raises(InputError, match="9 of 9 are copies"):
         plan_export(made)
     (model / FILE).write_text(json.dumps(told | {"above_limit": []}))
     assert plan_export(made)
+
+
+def test_an_audit_that_judged_nothing_is_no_pass(made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    audit = audit_of(tmp_path)
+    told = told_of(record_of({"generated": [0.1] * 20}, {}), audit)
+    assert status_of(told) == "passed"
+    told["parts"]["labels"] |= {"judged": 0, "not_judged": 20, "share": None}
+    assert "Not judged" in section(told)
+    assert "Below the limit" not in section(told)
+    (tmp_path / FILE).write_text(json.dumps(told))
+    assert audited(audit.found).status == "not judged"
+    (made / "g_T2w.json").write_text(json.dumps({"Model": IDENTITY, "ModelAudit": "not judged"}))
+    with caplog.at_level(logging.WARNING):
+        assert plan_export(made)
+    assert "could judge nothing" in caplog.text
 
 
 def test_export_warns_of_a_model_nobody_audited(made: Path, caplog: pytest.LogCaptureFixture) -> None:

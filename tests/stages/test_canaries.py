@@ -86,6 +86,8 @@ def test_a_given_text_is_looked_for_too(tmp_path: Path) -> None:
     (tmp_path / "card.md").write_text("made at St. Elsewhere")
     (found,) = spotted(canaries_of([], ["St. Elsewhere"]), tmp_path)
     assert (found.planted, found.shared) == ("given", True)
+    person = Case(case="sub-SMITHJOHN", subject="sub-SMITHJOHN", scheme="kcl8")
+    assert canaries_of([person], ["SMITHJOHN"]) == {"SMITHJOHN": "given"}, "a name that is given is looked for"
 
 
 def test_what_a_file_is_by_its_name_tells_of_nobody(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_nothing_asked_is_a_request_without_conditions() -> None:
         ("ventricle_ml=normal:50:2:22:34", "around the mean"),
         ("ventricle_ml=choice:", "'' is not a number"),
         ("ventricle_ml=-4", "no brain has a ventricle_ml of -4"),
+        ("ventricle_ml=0", "no brain has a ventricle_ml of 0"),
         ("ventricle_ml=uniform:-4:9", "no brain has a ventricle_ml of -4"),
         ("ventricle_ratio=1.5", "no brain has a ventricle_ratio"),
         ("c=-0.5", "no brain has a c of -0.5"),

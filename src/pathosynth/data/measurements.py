@@ -12,11 +12,11 @@ from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
 from pathosynth.runs.errors import ConfigError, InputError
 
-RATIO = "ventricle_ratio"
+RATIO, VENTRICLES, HEAD = "ventricle_ratio", "ventricle_ml", "intracranial_ml"
 AGES = ("age_weeks", "age_years")
 """Conditions a case table states; nobody can measure them on a label map."""
 
-_ALIASES = {"ventricle_ml": "ventricles"}
+_ALIASES = {VENTRICLES: "ventricles"}
 _SUFFIX = "_ml"
 
 
@@ -25,7 +25,7 @@ def measurable(scheme: LabelScheme) -> tuple[str, ...]:
     groups = [f"{group}{_SUFFIX}" for group in sorted(scheme.groups)]
     has_ventricles = scheme.has("ventricles")
     ratio = [RATIO] if has_ventricles and scheme.has("intracranial") else []
-    return (*ratio, *(["ventricle_ml"] if has_ventricles else []), *groups)
+    return (*ratio, *([VENTRICLES] if has_ventricles else []), *groups)
 
 
 def unit(name: str) -> str:

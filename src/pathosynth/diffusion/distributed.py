@@ -10,6 +10,7 @@ caller asks `stop_agreed` between steps, saves, and leaves with `EXIT_CODE_STOPP
 
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -60,11 +61,13 @@ def setup(device: str | None = None) -> Rank:
     Devices: `device` where given, else the GPU of this local rank, else the CPU; nccl between GPUs, gloo between CPUs.
 
     Raises:
-        ConfigError: a GPU was asked for and there is none.
+        ConfigError: a GPU was asked for and there is none, or the name is that of no device.
     """
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise ConfigError(f"Device '{name}': expected cpu, cuda, cuda:N or mps. Give one of them as --device.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"Device '{name}': this machine has no usable CUDA GPU. Use --device cpu.")
     chosen = torch.device(f"cuda:{local_rank}" if name == "cuda" and world_size > 1 else name)

@@ -19,7 +19,7 @@ from pathosynth.data.cases import CONTRASTS, Case, build_case, check_cases, writ
 from pathosynth.data.color_tables import color_table
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.data.nifti import read_image, read_labels, write_image, write_labels
-from pathosynth.data.participants import ages, known, read_participants
+from pathosynth.data.participants import facts, known, read_participants
 from pathosynth.data.volume import Volume
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
@@ -167,12 +167,12 @@ def _case(labels: Path, people: dict[str, dict[str, Any]], scheme: str) -> Case:
     parts = entities(labels)
     identifier = "_".join(f"{key}-{parts[key]}" for key in ("sub", "ses") if key in parts)
     row = people.get(f"sub-{parts['sub']}", {})
-    stored = known(row, (key for key in _TABLE if key != "age_weeks"))
+    stored = known(row, (key for key in _TABLE if key != "age_weeks")) | facts(row, str(labels))
     files: dict[str, Any] = {"labels": labels, "images": _images(labels.parent, identifier)}
     displacement = labels.parent / f"{identifier}_desc-toparent_xfm.nii.gz"
     files["displacement"] = displacement if displacement.is_file() else None
     defaults = {"case": identifier, "subject": f"sub-{parts['sub']}", "scheme": scheme}
-    return build_case(defaults | stored | ages(row, str(labels)) | files, str(labels), "Correct participants.tsv")
+    return build_case(defaults | stored | files, str(labels), "Correct participants.tsv")
 
 
 def _images(folder: Path, identifier: str) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """The audit of a model, as it lies in its folder: what `audit` wrote, what stages ask before they hand on cases."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pathosynth.stages.provenance import model_folders, past
 
 FILE = "audit.json"
 FORMAT_VERSION = 1
-PASSED, ABOVE, NONE = "passed", "above the limit", "none"
+PASSED, ABOVE, UNJUDGED, NONE = "passed", "above the limit", "not judged", "none"
 """What a sidecar says of the audit of the model that made a case."""
 
 
@@ -23,7 +23,8 @@ class Audited:
 
     Attributes:
         model: its identity.
-        status: `PASSED`, `ABOVE` or `NONE`.
+        status: `PASSED`, `ABOVE`, `UNJUDGED` where nothing that was made could be held against the training cases, or
+            `NONE`.
         reasons: why it is above the limit.
     """
 
@@ -45,6 +46,7 @@ def read_audit(folder: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format_version"] != FORMAT_VERSION or not isinstance(content["above_limit"], list):
             raise ValueError(f"format {content['format_version']!r}")
+        status_of(content)
         return dict(content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error}). Audit the model again with `pathosynth audit`.") from None
@@ -61,8 +63,26 @@ def audited(found: Found) -> Audited:
     content = read_audit(found.folder)
     if content is None or content.get("weights") != weights_of(found.identity):
         return Audited(found.identity, NONE)
-    reasons = tuple(str(reason) for reason in content["above_limit"])
-    return Audited(found.identity, ABOVE if reasons else PASSED, reasons)
+    return _audited(found.identity, content)
+
+
+def verdict(told: Mapping[str, Any]) -> str:
+    """What an audit found, as a sentence."""
+    status = status_of(told)
+    if status == ABOVE:
+        return f"Above the limit: {'; '.join(told['above_limit'])}."
+    return "Below the limit." if status == PASSED else "Not judged: nothing could be held against the training cases."
+
+
+def status_of(told: Mapping[str, Any]) -> str:
+    """`ABOVE`, `PASSED` or `UNJUDGED`, of the content of an audit."""
+    if told["above_limit"]:
+        return ABOVE
+    return PASSED if any(part["judged"] for part in told["parts"].values()) else UNJUDGED
+
+
+def _audited(identity: str, told: Mapping[str, Any]) -> Audited:
+    return Audited(identity, status_of(told), tuple(str(reason) for reason in told["above_limit"]))
 
 
 def weights_of(identity: str) -> str:
@@ -80,7 +100,7 @@ def audits_behind(cases: Sequence[Case]) -> list[Audited]:
         told = {identity: Audited(identity, status) for identity, status in past(case)}
         told |= {identity: found for identity, found in _in_folders(case).items() if found.status != NONE}
         for identity, one in told.items():
-            rank = (ABOVE, NONE, PASSED)
+            rank = (ABOVE, NONE, UNJUDGED, PASSED)
             if identity not in known or rank.index(one.status) < rank.index(known[identity].status):
                 known[identity] = one
     return list(known.values())
@@ -91,6 +111,5 @@ def _in_folders(case: Case) -> dict[str, Audited]:
     for identity, folder in model_folders(case).items():
         content = read_audit(folder) if folder.is_dir() else None
         if content is not None and content.get("weights") == weights_of(identity):
-            reasons = tuple(str(reason) for reason in content["above_limit"])
-            found[identity] = Audited(identity, ABOVE if reasons else PASSED, reasons)
+            found[identity] = _audited(identity, content)
     return found

@@ -11,7 +11,7 @@ from pathosynth.formats import nnunet
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
-from pathosynth.stages.audits import ABOVE, NONE, Audited, audits_behind
+from pathosynth.stages.audits import ABOVE, NONE, UNJUDGED, Audited, audits_behind
 from pathosynth.stages.batch import OneCase, Options, Plan, Result
 
 log = logging.getLogger(__name__)
@@ -66,14 +66,15 @@ def plan(
 
 
 def _judge_audits(audits: Sequence[Audited], allow_copies: bool) -> None:
-    """Warn of models nobody audited, and refuse to hand on cases of those that copy.
+    """Warn of models nobody audited or whose audit judged nothing, and refuse to hand on cases of those that copy.
 
     Raises:
         InputError: a model is above the limit, and that is not allowed.
     """
     for one in audits:
-        if one.status == NONE:
-            log.warning("%s made some of these cases and has no audit: `pathosynth audit` looks for copies", one.model)
+        if one.status in (NONE, UNJUDGED):
+            lacks = "no audit" if one.status == NONE else "an audit that could judge nothing"
+            log.warning("%s made some of these cases and has %s: `pathosynth audit` looks for copies", one.model, lacks)
     above = [one for one in audits if one.status == ABOVE]
     if above and not allow_copies:
         reasons = "; ".join(above[0].reasons) or "its audit says so"

@@ -180,9 +180,12 @@ def _ends(wish: float | Distribution) -> tuple[float, ...]:
 
 
 def _can_be(asked: Mapping[str, float], known: Known) -> bool:
-    """Volumes and ages are not negative, a share is below 1; `c` is judged by the share it stands for."""
+    """Volumes are above 0, ages not below, a share is below 1; `c` is judged by the share it stands for."""
     values = {name: value for name, value in in_measured_units(asked, known).items() if name != SCALED}
-    return all(0 <= value < (1 if name == RATIO else math.inf) for name, value in values.items())
+    return all(
+        value < (1 if name == RATIO else math.inf) and (value > 0 or (value == 0 and not name.endswith("_ml")))
+        for name, value in values.items()
+    )
 
 
 def _plain(wish: float | Distribution) -> Any:

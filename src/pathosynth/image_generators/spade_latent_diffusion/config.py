@@ -129,7 +129,7 @@ class Sampling(BaseConfig):
     """Sampler."""
     steps: int = Field(10, gt=0)
     """Network calls; twice as many with guidance."""
-    guidance: float = Field(1.0, ge=0)
+    guidance: float = Field(1.0, ge=0, allow_inf_nan=False)
     """G of unlabelled + G (labelled - unlabelled); 1 is the plain model."""
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     """Diffusion times between which guidance is on."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pathosynth.data.measurements import AGES, RATIO, group_of, measure
+from pathosynth.data.measurements import AGES, HEAD, RATIO, group_of, measure
 from pathosynth.label_generators.latent_diffusion.decision import moved_to
 from pathosynth.label_generators.latent_diffusion.maps import Deformation, on_grid
 from pathosynth.label_generators.latent_diffusion.model import Model
@@ -15,10 +15,7 @@ from pathosynth.label_generators.latent_diffusion.tidy import class_shares
 from pathosynth.morphing.classes import Part
 from pathosynth.morphing.plan import Plan
 from pathosynth.morphing.reshape import reshape
-from pathosynth.runs.errors import ConfigError
-
-HEAD = "intracranial_ml"
-"""Met by scaling the map, not by the flow: nothing inside could pay for it."""
+from pathosynth.runs.errors import ConfigError, MorphError
 
 _FLATTEST, _STEEPEST = 0.5, 4.0
 """Bounds of how much more volume a larger request gives, so that a chance slope does not throw the next one far off."""
@@ -66,11 +63,21 @@ def decided(
 def reshaped(model: Model, labels: np.ndarray, targets: Mapping[str, float], steps: list[dict[str, Any]]) -> np.ndarray:
     """Scale the head to its asked size, then let the flow engine bring every asked volume to its value.
 
-    External CSF pays for what the flow changes, so the head keeps its size.
+    The head is scaled as a whole, because nothing inside could pay for it. Of what the flow changes external CSF pays,
+    so the head keeps its size.
+
+    Raises:
+        MorphError: the head would not fit the grid any more, or the flow does not reach a volume.
     """
     before = measured(model, labels, targets)
     if HEAD in targets:
-        labels = _scaled(model, labels, (targets[HEAD] / before[HEAD]) ** (1 / 3))
+        factor = (targets[HEAD] / before[HEAD]) ** (1 / 3)
+        if factor > (largest := _largest_factor(labels)):
+            raise MorphError(
+                f"{HEAD}={targets[HEAD]:.4g} mL would be cut by the grid of {list(labels.shape)} voxels, which holds "
+                f"this head up to {before[HEAD] * largest**3:.4g} mL. Ask for less."
+            )
+        labels = _scaled(model, labels, factor)
         steps.append({"what": "scaled", "got": measured(model, labels, targets)})
     volumes_ml = _volumes_ml(model, labels, targets)
     if not volumes_ml:
@@ -106,6 +113,16 @@ def label_values(model: Model, classes: np.ndarray) -> np.ndarray:
     """Label values of dense class numbers."""
     values: np.ndarray = np.array([0, *model.scheme.values], dtype=np.uint16)[classes]
     return values
+
+
+def _largest_factor(labels: np.ndarray) -> float:
+    """How much the labels can be enlarged about the middle of the grid before they reach another face of it."""
+    factors = []
+    for axis, extent in enumerate(labels.shape):
+        filled = np.flatnonzero(labels.any(axis=tuple({0, 1, 2} - {axis})))
+        half = [extent / 2 - filled[0], filled[-1] + 1 - extent / 2]
+        factors += [extent / 2 / reach for reach in half if 0 < reach < extent / 2]  # at a face it is cut already
+    return min(factors, default=np.inf)
 
 
 def _scaled(model: Model, labels: np.ndarray, factor: float) -> np.ndarray:

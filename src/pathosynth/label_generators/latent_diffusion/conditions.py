@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pathosynth.data.labels import LabelScheme
-from pathosynth.data.measurements import AGES, RATIO, measure, unit
+from pathosynth.data.measurements import AGES, HEAD, RATIO, VENTRICLES, measure, unit
 from pathosynth.data.volume import Spacing
 from pathosynth.runs.errors import ConfigError, InputError
 
@@ -75,10 +75,11 @@ def ranges_of(described: Sequence[Mapping[str, float]], names: Sequence[str]) ->
 
 
 def resolved(wanted: Mapping[str, float], ranges: Ranges) -> dict[str, float]:
-    """A request in the model's own names: `c` becomes a ratio.
+    """A request in the model's own names: `c` becomes a ratio; a ratio beside a volume, the size of head they mean.
 
     Raises:
-        ConfigError: a name the model does not know, a value that is not a number, or `c` beside the ratio.
+        ConfigError: a name the model does not know, a value that is not a number, `c` beside the ratio, or a ratio and
+            a volume that do not go together.
     """
     asked = dict(wanted)
     if SCALED_RATIO in asked:
@@ -92,7 +93,26 @@ def resolved(wanted: Mapping[str, float], ranges: Ranges) -> dict[str, float]:
     for name, value in asked.items():
         if not np.isfinite(value) or value < 0:
             raise ConfigError(f"Request {name}={value:g}: expected a finite number of 0 or more in {unit(name)}.")
-    return asked
+    return _with_head(asked, ranges) if {RATIO, VENTRICLES} <= set(asked) else asked
+
+
+def _with_head(asked: Mapping[str, float], ranges: Ranges) -> dict[str, float]:
+    """A request for ventricles as a ratio and in mL: the ratio becomes the volume inside the skull.
+
+    Raises:
+        ConfigError: that is asked for as well, is none the model knows, or is beyond its trained range.
+    """
+    both = f"Request {VENTRICLES}={asked[VENTRICLES]:g} mL, {RATIO}={asked[RATIO]:g}"
+    if HEAD in asked or HEAD not in ranges:
+        why = f"{HEAD} is asked for too" if HEAD in asked else f"this model does not know {HEAD}"
+        raise ConfigError(f"{both}: the two mean a size of head, and {why}. Leave one out.")
+    head = asked[VENTRICLES] / asked[RATIO] if asked[RATIO] else np.inf
+    if not ranges[HEAD].holds(head):
+        raise ConfigError(
+            f"{both}: the two mean a head of {head:.4g} mL; this model knows {told({HEAD: ranges[HEAD]})}. Give one of "
+            f"them, or ask for {HEAD} beside it."
+        )
+    return {name: value for name, value in asked.items() if name != RATIO} | {HEAD: head}
 
 
 def told(ranges: Ranges) -> str:

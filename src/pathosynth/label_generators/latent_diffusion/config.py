@@ -101,7 +101,7 @@ class Sampling(BaseConfig):
     """Sampler."""
     steps: int = Field(16, gt=0)
     """Network calls; twice as many with guidance."""
-    guidance: float = Field(2.0, ge=0)
+    guidance: float = Field(2.0, ge=0, allow_inf_nan=False)
     """G of uncond + G (cond - uncond); 1 is the plain conditional model."""
     guidance_interval: tuple[float, float] = (0.2, 1.0)
     """Diffusion times between which guidance is on; near the data it only adds noise."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pathosynth.data.generated import Generated
-from pathosynth.data.measurements import AGES, unit
+from pathosynth.data.measurements import AGES, HEAD, unit
 from pathosynth.data.volume import Volume
 from pathosynth.diffusion.guidance import guided
 from pathosynth.diffusion.objective import to_x0
@@ -16,7 +16,6 @@ from pathosynth.diffusion.precision import use_bf16
 from pathosynth.diffusion.randomness import generator
 from pathosynth.diffusion.sample import sample
 from pathosynth.label_generators.latent_diffusion.closing import (
-    HEAD,
     Draft,
     corrected,
     decided,
@@ -168,7 +167,17 @@ def _candidate(
         labels = decided(model, best, targets, settings.tolerance, steps)
         if relative_error(targets, measured(model, labels, targets)) <= settings.tolerance:
             return labels
-    return reshaped(model, label_values(model, best.classes), targets, steps)
+    labels = reshaped(model, label_values(model, best.classes), targets, steps)
+    left = relative_error(targets, measured(model, labels, targets))
+    if left > settings.tolerance and not _extrapolates(model, targets, settings):
+        raise MorphError(f"Reshaping left {left:.1%} between what was asked and got. Use another seed.")
+    return labels
+
+
+def _extrapolates(model: Model, targets: Mapping[str, float], settings: Sampling) -> bool:
+    """Whether a request is left to guidance beyond the trained range, where nothing is promised."""
+    inside = all(model.conditions[name].holds(value) for name, value in targets.items())
+    return settings.beyond == "guide" and not inside
 
 
 def _draft(

@@ -42,6 +42,9 @@ from pathosynth.runs.seeds import numpy_generator
 
 logger = logging.getLogger(__name__)
 
+_MOST_OUTSIDE = 0.01
+"""Share of the labelled voxels that may lie outside the grid: of 20 real heads on the `small` grid up to 0.0053 do."""
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -143,6 +146,7 @@ def training_set(
     for brain in brains:
         values = in_scheme(brain.labels, scheme, wanted, f"grid.scheme={wanted.name}, case '{brain.case}'")
         dense, centre = wanted.indices(values), tissue_centre_mm(values, wanted, brain.spacing_mm)
+        check_fit(dense, brain, centre, config)
         ages = {"age_weeks": brain.age_weeks, "age_years": brain.age_years}
         for number in range(config.augmentation.copies):
             rng = numpy_generator(seed, "copy", brain.case, number)
@@ -153,6 +157,30 @@ def training_set(
             cases.append(brain.case)
     logger.info("%d training maps of %d cases", len(cases), len(brains))
     return TrainingSet(np.stack(classes), tuple(described), tuple(cases))
+
+
+def check_fit(classes: np.ndarray, brain: LabelledBrain, centre_mm: np.ndarray, config: Config) -> None:
+    """Refuse a map of which the grid leaves out more than the end of the brainstem: it would teach a cut head.
+
+    Args:
+        classes: (I, J, K) dense class numbers.
+        brain: where they come from.
+        centre_mm: the point that becomes the middle of the grid.
+        config: settings.
+
+    Raises:
+        InputError: naming the smallest grid that holds the map.
+    """
+    edges, half = np.asarray(brain.spacing_mm), np.array(config.grid.shape) * config.grid.spacing_mm / 2
+    filled = np.argwhere(classes > 0) * edges - centre_mm
+    outside = float((np.abs(filled) > half).any(axis=1).mean())
+    if outside > _MOST_OUTSIDE:
+        needed = np.ceil(2 * (np.abs(filled).max(axis=0) + edges / 2) / config.grid.spacing_mm / config.multiple)
+        raise InputError(
+            f"Case '{brain.case}': expected labels within the grid of {list(config.grid.shape)} voxels of "
+            f"{list(config.grid.spacing_mm)} mm, found {outside:.1%} of them outside. Set "
+            f"grid.shape={[int(n) * config.multiple for n in needed]}, or a larger grid.spacing_mm."
+        )
 
 
 @torch.inference_mode()

@@ -121,7 +121,7 @@ def trained_model(name: str) -> Found:
 
 
 def refuse_strangers(audit: Audit) -> None:
-    """Refuse training cases the model did not learn from, and held-out ones it did.
+    """Refuse training cases the model did not learn from, held-out ones it did, and only some of its people.
 
     Raises:
         InputError: the model's own list of subjects says otherwise.
@@ -130,13 +130,20 @@ def refuse_strangers(audit: Audit) -> None:
     listed = audit.found.card.get("facts", {}).get("subjects")
     if isinstance(listed, list):
         known = {str(one) for one in listed}
-        strange = sorted({case.subject for case in audit.training} - known)
+        given = {case.subject for case in audit.training}
+        strange = sorted(given - known)
         leaked = sorted({case.subject for case in audit.held_out} & known)
         if strange or leaked:
             told = f"training subjects {strange[:3]} are not" if strange else f"held-out subjects {leaked[:3]} are"
             raise InputError(
                 f"audit: {told} among the {len(known)} people of {audit.found.name}'s config.json. Give the cases it "
                 "learnt from with -i, and cases of other people with --held-out."
+            )
+        if missing := sorted(known - given):
+            raise InputError(
+                f"audit: expected cases of all {len(known)} people of {audit.found.name}'s config.json, found none of "
+                f"{', '.join(missing[:3])}{' …' if missing[3:] else ''}; copies of them would not be seen. Give all "
+                "with -i."
             )
     if audit.control is not None and audit.control.generator != audit.found.generator:
         raise ConfigError(

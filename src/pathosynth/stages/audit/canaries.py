@@ -56,7 +56,7 @@ def canaries_of(cases: Sequence[Case], extra: Sequence[str] = ()) -> dict[str, s
 
     Args:
         cases: of the training set.
-        extra: texts to look for besides.
+        extra: texts to look for besides, whatever they are.
     """
     kept = {name for case in cases for name in (case.case, case.subject)}
     kept |= {f"sub-{name}" for name in kept} | {name.removeprefix("sub-") for name in kept}
@@ -67,7 +67,7 @@ def canaries_of(cases: Sequence[Case], extra: Sequence[str] = ()) -> dict[str, s
                 cleaned = text.strip()
                 if _tells(cleaned) and not any(cleaned in (name, f"{name}.json") for name in kept):
                     found.setdefault(cleaned, where)
-    return {text: where for text, where in found.items() if not any(text in name for name in kept)}
+    return {text: where for text, where in found.items() if text in extra or not any(text in name for name in kept)}
 
 
 def spotted(canaries: Mapping[str, str], folder: Path, skip: Sequence[Path] = ()) -> list[Spotted]:

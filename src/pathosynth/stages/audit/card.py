@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pathosynth.runs.files import write_text
+from pathosynth.stages.audits import verdict
 
 TITLE = "## Memorisation audit"
 _SECTION = re.compile(rf"\n*{TITLE}\n.*?(?=\n## |\Z)", re.DOTALL)
@@ -37,8 +38,8 @@ def section(told: Mapping[str, Any]) -> str:
             f"| {likeness} | {one['held_out_copies']} of {one['held_out']} |"
         )
     lines += ["", _membership(told["membership"]), _canaries(told["canaries"]), ""]
-    above = told["above_limit"]
-    lines.append(f"**Above the limit:** {'; '.join(above)}." if above else "Below the limit.")
+    words = verdict(told)
+    lines.append(f"**{words}**" if told["above_limit"] else words)
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pathosynth.drawing.page import Picture
 from pathosynth.drawing.sections import Section, Table, sections_page
+from pathosynth.stages.audits import verdict
 
 
 def audit_page(told: Mapping[str, Any], pictures: Sequence[Picture], card: str) -> str:
@@ -15,10 +16,7 @@ def audit_page(told: Mapping[str, Any], pictures: Sequence[Picture], card: str) 
         pictures: in the order of the page.
         card: the section of the model card.
     """
-    above = told["above_limit"]
-    lead = f"Has {told['model']} memorised its training data? " + (
-        "Above the limit: " + "; ".join(above) + "." if above else "Below the limit."
-    )
+    lead = f"Has {told['model']} memorised its training data? {verdict(told)}"
     named = {picture.name: picture for picture in pictures}
     shown = {name: (named[name],) if name in named else () for name in ("likeness", "losses", "nearest")}
     sections = (
