@@ -176,3 +176,24 @@ def test_unforeseen_error_is_one_line_unless_debug(
     debug = run("synthesize", phantom_file, "-o", tmp_path / "debug", *QUICK, "--debug")
     assert debug.exit_code == 2
     assert "Traceback" in debug.stderr
+
+
+def test_a_condition_that_the_labels_do_not_show_is_refused_before_training(
+    run: Run, phantom_file: Path, tmp_path: Path
+) -> None:
+    call = (
+        "train",
+        "-i",
+        phantom_file,
+        "--scheme",
+        "kcl8",
+        "--generator",
+        "latent_diffusion",
+        "-o",
+        tmp_path / "model",
+    )
+    result = run(*call, "--set", 'conditions=["hippocampus_ml"]', "--dry-run")
+    assert result.exit_code == 2
+    assert "hippocampus_ml are unknown in scheme 'kcl8'" in result.stderr
+    assert run(*call, "--dry-run").exit_code == 0
+    assert not (tmp_path / "model").exists()

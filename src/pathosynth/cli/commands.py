@@ -231,7 +231,8 @@ def train(
     training = train.Training.of(generator, preset, settings, max_steps=max_steps, minutes=minutes, resume=resume)
     cases = [case for source in sources for case in inputs.read_input(source, scheme)]
     if common.dry_run:
-        facts = {"command": "train", "cases": len(cases), "config": training.config().model_dump(mode="json")}
+        config = train.checked_config(cases, training)
+        facts = {"command": "train", "cases": len(cases), "config": config.model_dump(mode="json")}
         show(facts, common, json.dumps(facts, indent=2) + "\nnothing was written (--dry-run)")
         return
     with step_progress(common.quiet) as notice:

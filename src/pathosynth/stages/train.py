@@ -13,7 +13,8 @@ from pathosynth.data.cases import Case
 from pathosynth.data.copy_reference import save_reference
 from pathosynth.data.intensity import robust_scale
 from pathosynth.data.labelled import LabelledBrain
-from pathosynth.data.labels import LabelScheme
+from pathosynth.data.labels import LabelScheme, load_scheme
+from pathosynth.data.measurements import AGES, check_names
 from pathosynth.data.pairs import Pair
 from pathosynth.data.yardstick import save_yardstick
 from pathosynth.label_generators import LABEL_GENERATORS
@@ -96,6 +97,20 @@ class Training:
         return module.config_from_preset(self.preset or next(iter(module.presets())), changes)
 
 
+def checked_config(cases: Sequence[Case], training: Training) -> Any:
+    """The resolved settings, held against the cases' legend.
+
+    Raises:
+        ConfigError: a setting is wrong, or a condition cannot be measured in the scheme.
+    """
+    config = training.config()
+    conditions = [name for name in getattr(config, "conditions", ()) if name not in AGES]
+    if conditions:
+        wanted = getattr(getattr(config, "grid", None), "scheme", "")
+        check_names(conditions, load_scheme(wanted) if wanted else inputs.one_scheme(cases))
+    return config
+
+
 StepNotice = Callable[[int, int, float], None]
 """Called after every step with its number, the total and the loss."""
 
@@ -107,13 +122,14 @@ def train(cases: Sequence[Case], training: Training, options: Options, notice: S
     then goes on from there.
 
     Raises:
+        ConfigError: see `checked_config`.
         InputError: no case has labels and, for an image generator, an image of the contrast.
         ModelError: the folder holds a checkpoint of another run.
         TrainingError: the loss is no longer finite.
     """
     from pathosynth.diffusion import distributed  # brings torch in
 
-    config = training.config()
+    config = checked_config(cases, training)
     examples, scheme, used = _read(cases, training, config)
     if options.overwrite:
         shutil.rmtree(options.out / CHECKPOINTS, ignore_errors=True)
