@@ -64,7 +64,7 @@ def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[s
 
 
 def long_table(ratings: Iterable[Rating]) -> str:
-    """CSV with one row per answer; several ticks are joined by semicolons."""
+    """CSV with one row per answer; several ticks are joined by semicolons, and none is an empty value."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -147,7 +147,7 @@ def _dictionary(questions: Sequence[Question]) -> dict[str, Any]:
         meaning: dict[str, Any] = {"Description": question.prompt}
         levels = {option.value: option.label for option in question.options}
         if question.kind == "ticks":
-            meaning["Description"] += f". Any of {', '.join(levels)}, joined by semicolons."
+            meaning["Description"] += f". Any of {', '.join(levels)}, joined by semicolons; n/a where none was ticked."
         elif levels:
             meaning["Levels"] = levels
         told[question.id] = meaning
