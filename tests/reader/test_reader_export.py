@@ -184,8 +184,11 @@ def test_images_without_a_tick_count_in_the_share_of_images_with_one(
     ticks = [row for row in rows if row["question"] == "artefacts"]
     assert [row["value"] for row in ticks] == ["noise", *[""] * 5]
     assert {row["complete"] for row in ticks} == {"1"}
-    found = analyse_file(tmp_path / "out" / "ratings.csv", Settings(kinds={"artefacts": "ticks"})).content
+    found = analyse_file(tmp_path / "out" / "ratings.csv", Settings()).content
     one = found["questions"]["artefacts"]
+    assert one["kind"] == "ticks", "although nobody ticked two boxes of an image"
+    assert list(one["options"]) == ["motion", "steps", "noise", "blur", "anatomy"]
+    assert one["options"]["motion"]["share_ticked"]["model"].value == 0
     assert (one["cases"], one["ratings"], one["missing"]) == (5, 5, 0)
     shares = one["options"]["noise"]["share_ticked"]
     assert sum(shares[arm].value * cases for arm, cases in one["arms"].items()) == pytest.approx(1)

@@ -38,7 +38,15 @@ def analyse(
         typer.Option(
             "--kind",
             metavar="QUESTION=KIND",
-            help="Kind of a question where the values do not show it: graded, detection, nominal, ticks or text.",
+            help="Kind of a question where file and values do not show it: graded, detection, nominal, ticks or text.",
+        ),
+    ] = [],  # noqa: B006, typer needs the plain default
+    scales: Annotated[
+        list[str],
+        typer.Option(
+            "--scale",
+            metavar="QUESTION=LOWEST,…,HIGHEST",
+            help="Grades in words, in their order; an export says them itself.",
         ),
     ] = [],  # noqa: B006, typer needs the plain default
     weights: Annotated[
@@ -64,7 +72,11 @@ def analyse(
         "weights": weights,
         "truth": truth,
         "seed": seed,
-        "kinds": _pairs(kinds),
+        "kinds": _pairs("kind", kinds, "QUESTION=KIND, e.g. --kind artefacts=ticks"),
+        "scales": {
+            name: tuple(word.strip() for word in words.split(","))
+            for name, words in _pairs("scale", scales, "QUESTION=GRADES, e.g. --scale quality=poor,fair,good").items()
+        },
         **({"real": real} if real else {}),
     }
     settings = build_config(Settings, values, "reader analyse")
@@ -121,12 +133,12 @@ def power(
     show(found.as_json(), common, found.words())
 
 
-def _pairs(texts: list[str]) -> dict[str, Any]:
-    """``QUESTION=KIND`` pairs as a dictionary."""
+def _pairs(option: str, texts: list[str], expected: str) -> dict[str, Any]:
+    """``NAME=VALUE`` pairs as a dictionary."""
     found = {}
     for text in texts:
-        name, equals, kind = text.rpartition("=")
+        name, equals, value = text.rpartition("=")
         if not equals or not name:
-            raise ConfigError(f"--kind {text}: expected QUESTION=KIND, e.g. --kind artefacts=ticks.")
-        found[name] = kind
+            raise ConfigError(f"--{option} {text}: expected {expected}.")
+        found[name] = value
     return found

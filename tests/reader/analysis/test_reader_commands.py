@@ -160,6 +160,7 @@ def test_plans_are_told_in_a_line_and_as_json() -> None:
     [
         (("--kind", "quality"), "expected QUESTION=KIND"),
         (("--kind", "nosuch=graded"), "no such question"),
+        (("--scale", "quality"), "expected QUESTION=GRADES"),
         (("--weights", "cubic"), "weights"),
         (("--truth", "nosuch"), "nosuch is not among those found"),
     ],
@@ -178,3 +179,16 @@ def test_without_an_arm_called_real_the_page_says_what_to_do(tmp_path: Path) -> 
     assert "Say with --real which arm is real" in told["why"]
     named = json.loads(call("analyse", path, "--json", "-", "--real", "mri").stdout)["questions"]["origin"]["detection"]
     assert named["pooled"]["accuracy"]["value"] == 0.5
+
+
+def test_grades_in_words_are_compared_in_their_order(tmp_path: Path) -> None:
+    """And the page names the command that makes it again, scale and all."""
+    rows = [f"r{j},c{i},{arm},q,0,{word}" for j in range(3) for i in range(4)
+            for arm, word in (("real", "excellent"), ("made", "poor" if i % 2 else "good"))]  # fmt: skip
+    out, path = tmp_path / "out", write(tmp_path / "r.csv", rows)
+    assert call("analyse", path, "-o", out, "-q", "--scale", "q=poor, good,excellent").exit_code == 0
+    one = json.loads((out / "analysis.json").read_text())["questions"]["q"]
+    assert (one["kind"], one["scale"]) == ("graded", ["poor", "good", "excellent"])
+    assert one["distribution"]["made"]["counts"] == {"poor": 6, "good": 6, "excellent": 0}
+    assert one["comparisons"]["made"]["effects"]["difference"]["value"] == pytest.approx(-1.5)
+    assert "--scale q=poor,good,excellent" in (out / "analysis.html").read_text()

@@ -84,6 +84,58 @@ def test_a_stated_kind_wins_and_is_checked(tmp_path: Path) -> None:
         read(tmp_path, "a,c,real,q,0,1\n", other="graded")
 
 
+ASKED = HEADER.strip() + ",question_kind,options\n"
+
+
+def test_a_file_that_says_what_was_asked_is_believed(tmp_path: Path) -> None:
+    """Words of a scale are grades, in its order; boxes are boxes, whoever ticked how many; numbers may be names."""
+    grades = "scale,poor;fair;good;excellent"
+    (found,) = read(tmp_path, f"a,1,r,q,0,good,{grades}\nb,1,r,q,0,poor,{grades}\na,2,r,q,0,,{grades}\n", ASKED)
+    assert (found.kind, found.coded.names, found.missing) == ("graded", ("poor", "fair", "good", "excellent"), 1)
+    np.testing.assert_array_equal(found.values, [[2, 0], [np.nan, np.nan]])
+    boxes = "ticks,noise;blur"
+    (found,) = read(tmp_path, f"a,1,r,q,0,noise,{boxes}\na,2,r,q,0,,{boxes}\na,3,r,q,0,,{boxes}\n", ASKED)
+    assert (found.kind, found.coded.options, found.missing) == ("ticks", ("noise", "blur"), 0)
+    np.testing.assert_array_equal(found.ticked[:, :, 0], [[1, 0, 0], [0, 0, 0]])
+    numbered = "scale,1;2;3"
+    (found,) = read(tmp_path, f"a,1,r,q,0,3,{numbered}\na,2,r,q,0,1,{numbered}\n", ASKED)
+    np.testing.assert_array_equal(found.values, [[3], [1]])
+    codes = "choice,1;2;3"
+    (found,) = read(tmp_path, f"a,1,r,q,0,3,{codes}\na,2,r,q,0,1,{codes}\n", ASKED)
+    assert found.kind == "nominal"
+    origin = "choice,real;synthetic"
+    (found,) = read(tmp_path, f"a,1,r,q,0,real,{origin}\na,2,r,q,0,real,{origin}\n", ASKED)
+    assert found.kind == "detection"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,1,r,q,0,2,grades,\n", "line 2: expected a question_kind of scale, choice, ticks, text or nothing"),
+        ("a,1,r,q,0,2,scale,1;2\na,2,r,q,0,2,choice,1;2\n", "line 3: expected the question_kind and options of"),
+        ("a,1,r,q,0,odd,scale,poor;good\n", "line 2: expected one of poor, good as answer to 'q', found 'odd'"),
+    ],
+)
+def test_what_a_file_says_of_a_question_is_checked(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read(tmp_path, text, ASKED)
+
+
+def test_grades_in_words_can_be_put_in_order_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(HEADER + "a,1,r,q,0,good\nb,1,r,q,0,poor\na,2,r,q,0,fair\nb,2,r,q,0,n/a\n")
+    (found,) = questions(path, read_ratings(path), {}, {"q": ("poor", "fair", "good", "excellent")})
+    assert found.kind == "graded"
+    np.testing.assert_array_equal(found.values, [[2, 0], [1, np.nan]])
+    for scale in (("poor",), ("poor", "poor", "good")):
+        with pytest.raises(ConfigError, match="two grades or more, each once"):
+            questions(path, read_ratings(path), {}, {"q": scale})
+    with pytest.raises(InputError, match=r"line 4: expected one of poor, good .* found 'fair'"):
+        questions(path, read_ratings(path), {}, {"q": ("poor", "good")})
+    with pytest.raises(ConfigError, match="expected graded, as it has a --scale"):
+        questions(path, read_ratings(path), {"q": "ticks"}, {"q": ("poor", "fair", "good")})
+
+
 def test_confidence_becomes_how_synthetic_a_case_seems(tmp_path: Path) -> None:
     (found,) = read(
         tmp_path, "a,1,r,q,0,real-sure\na,2,r,q,0,real-unsure\na,3,r,q,0,synthetic-unsure\na,4,r,q,0,synthetic-sure"

@@ -45,6 +45,8 @@ def _question(question: Question, settings: Settings) -> dict[str, Any]:
     }
     if kind == "text":
         return found
+    if kind == "graded" and question.coded.names:
+        found["scale"] = list(question.coded.names)
     if len(question.arms) > 1:
         found["agreement_by_arm"] = {
             arm: agreement(values[question.of_arm(arm)], kind, settings.weights) for arm in question.arms

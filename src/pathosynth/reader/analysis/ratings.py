@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pathosynth.reader.analysis.kinds import KINDS, Coded, code, infer_kind, missing
+from pathosynth.reader.analysis.kinds import ASKED, KINDS, Coded, asked_kind, code, infer_kind, missing
 from pathosynth.runs.errors import ConfigError, InputError
 
 COLUMNS = ("reader", "case", "arm", "question", "repeat", "value")
 """Columns a file must have, in any order."""
 ORIGIN = "image_origin"
-"""Column of an export that says whether an image is real or synthetic; may be absent. Others are ignored."""
+"""Column of an export that says whether an image is real or synthetic; may be absent."""
+QUESTION_KIND, OPTIONS = "question_kind", "options"
+"""Columns of an export that say what a question is and which answers it has, joined by ``;``; the second is read where
+the first says something. Both may be absent. Other columns are ignored."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Row:
         value: the answer as text.
         truth: whether the case is positive, where a column says so.
         origin: what `ORIGIN` says of the image; empty where there is no such column.
+        asked: key of `ASKED`, what a study says of the question; empty where it does not.
+        options: possible answers, where a study says them.
     """
 
     line: int
@@ -43,6 +48,8 @@ class Row:
     value: str
     truth: bool | None = None
     origin: str = ""
+    asked: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,9 +140,15 @@ def _row(path: Path, line: int, cells: Mapping[str, str | None], truth: str) -> 
     repeat = found["repeat"]
     if not repeat.isascii() or not repeat.isdigit():
         raise InputError(f"{path}, line {line}: expected repeat 0, 1, 2 …, found '{repeat}'. 0 is the first reading.")
+    asked = (cells.get(QUESTION_KIND) or "").strip()
+    if asked and asked not in ASKED:
+        raise InputError(
+            f"{path}, line {line}: expected a {QUESTION_KIND} of {', '.join(ASKED)} or nothing, found '{asked}'."
+        )
+    options = tuple((cells.get(OPTIONS) or "").split(";")) if asked and cells.get(OPTIONS) else ()
     return Row(
         line, found["reader"], found["case"], found["arm"], found["question"], int(repeat), found["value"],
-        _truth(path, line, found[truth]) if truth else None, (cells.get(ORIGIN) or "").strip(),
+        _truth(path, line, found[truth]) if truth else None, (cells.get(ORIGIN) or "").strip(), asked, options,
     )  # fmt: skip
 
 
@@ -158,30 +171,58 @@ def _refuse_duplicates(path: Path, rows: Sequence[Row]) -> None:
         seen[key] = row.line
 
 
-def questions(path: Path, rows: Sequence[Row], kinds: Mapping[str, str]) -> list[Question]:
+def questions(
+    path: Path, rows: Sequence[Row], kinds: Mapping[str, str], scales: Mapping[str, Sequence[str]] | None = None
+) -> list[Question]:
     """One table for each question, in order of appearance.
 
     Args:
         path: named in errors.
         rows: of the file.
-        kinds: kinds of questions by name; where none is given it is inferred from the values.
+        kinds: kinds of questions by name; else what the file says, and where it says nothing what the values look like.
+        scales: grades in words by question, from lowest to highest; such a question is graded.
 
     Raises:
-        ConfigError: a kind is unknown, or given for a question that is not in the file.
+        ConfigError: a kind is unknown, or a kind or scale is given for a question that is not in the file.
         InputError: a value is not of the kind of its question.
     """
+    scales = scales or {}
     names = list(dict.fromkeys(row.question for row in rows))
+    for option, stated in (("kind", kinds), ("scale", scales)):
+        for name in stated:
+            if name not in names:
+                raise ConfigError(f"--{option} {name}=…: no such question. {path} has {', '.join(names)}.")
     for name, kind in kinds.items():
-        if name not in names:
-            raise ConfigError(f"--kind {name}={kind}: no such question. {path} has {', '.join(names)}.")
-        if kind not in KINDS:
-            raise ConfigError(f"--kind {name}={kind}: expected one of {', '.join(KINDS)}.")
-    return [_question(path, name, [row for row in rows if row.question == name], kinds.get(name)) for name in names]
+        if kind not in KINDS or (name in scales and kind != "graded"):
+            expected = "graded, as it has a --scale" if name in scales else f"one of {', '.join(KINDS)}"
+            raise ConfigError(f"--kind {name}={kind}: expected {expected}.")
+    for name, scale in scales.items():
+        if len(set(scale)) < max(len(scale), 2) or "" in scale:
+            raise ConfigError(f"--scale {name}={','.join(scale)}: expected two grades or more, each once.")
+    told = dict.fromkeys(scales, "graded") | dict(kinds)
+    return [
+        _question(path, name, [row for row in rows if row.question == name], told.get(name), scales.get(name))
+        for name in names
+    ]
 
 
-def _question(path: Path, name: str, rows: Sequence[Row], kind: str | None) -> Question:
-    kind = kind or infer_kind([row.value for row in rows])
-    coded = code(path, name, kind, [(row.line, row.value) for row in rows])
+def _asked(path: Path, name: str, rows: Sequence[Row]) -> tuple[str, tuple[str, ...]]:
+    """What the file says of a question: its kind, as inferred where it says nothing, and its options."""
+    for row in rows:
+        if (row.asked, row.options) != (rows[0].asked, rows[0].options):
+            raise InputError(
+                f"{path}, line {row.line}: expected the {QUESTION_KIND} and {OPTIONS} of question '{name}' to be those "
+                f"of line {rows[0].line}, found others. Analyse studies with other questions apart, or rename one."
+            )
+    values = [row.value for row in rows]
+    asked, options = rows[0].asked, rows[0].options
+    return asked_kind(asked, options, values) if asked else infer_kind(values), options
+
+
+def _question(path: Path, name: str, rows: Sequence[Row], stated: str | None, scale: Sequence[str] | None) -> Question:
+    seen, options = _asked(path, name, rows)
+    kind, options = stated or seen, tuple(scale or options)
+    coded = code(path, name, kind, [(row.line, row.value) for row in rows], options)
     readers = tuple(sorted({row.reader for row in rows}))
     arms = list(dict.fromkeys(row.arm for row in rows))
     cases = tuple(sorted({(row.case, row.arm) for row in rows}, key=lambda one: (arms.index(one[1]), one[0])))
@@ -205,9 +246,10 @@ def _question(path: Path, name: str, rows: Sequence[Row], kind: str | None) -> Q
         for row, n in zip(rows, coded.numbers, strict=True)
         if row.repeat > first
     ]
+    empty = 0 if kind == "ticks" else sum(missing(row.value) and row.value not in options for row in rows)
     return Question(
         name, kind, readers, cases, coded, values, ticked, np.array(repeated, float).reshape(-1, 4),
-        _positive(path, rows, cases), 0 if kind == "ticks" else sum(missing(row.value) for row in rows),
+        _positive(path, rows, cases), empty,
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def analyse_file(path: Path, settings: Settings) -> Analysis:
     rows = read_ratings(path, truth=settings.truth)
     if "real" not in settings.model_fields_set:
         settings = settings.model_copy(update={"real": real_arm(rows) or settings.real})
-    found = analyse(questions(path, rows, settings.kinds), settings)
+    found = analyse(questions(path, rows, settings.kinds, settings.scales), settings)
     source = {
         "file": path.name, "sha256": sha256(path), "rows": len(rows), "settings": settings.model_dump(mode="json"),
         "pathosynth": __version__,
@@ -139,4 +139,6 @@ def _command(path: Path, settings: Settings) -> str:
             parts += [f"--{option}", str(getattr(settings, option))]
     for name, kind in settings.kinds.items():
         parts += ["--kind", f"{name}={kind}"]
+    for name, scale in settings.scales.items():
+        parts += ["--scale", f"{name}={','.join(scale)}"]
     return " ".join(shlex.quote(part) for part in parts)

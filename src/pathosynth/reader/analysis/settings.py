@@ -16,6 +16,8 @@ class Settings(Config):
     """Of the weighted kappa that goes by that name alone."""
     kinds: dict[str, str] = pydantic.Field(default_factory=dict)
     """Kind of a question by its name, where it is not to be inferred."""
+    scales: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    """Grades in words of a question by its name, from lowest to highest."""
     truth: str = ""
     """Column that says whether a case is positive; arms are modalities then."""
     seed: int = 0
