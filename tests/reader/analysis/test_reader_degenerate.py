@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pathosynth.reader.analysis.agreement import NAMES
 from pathosynth.reader.analysis.analyse import analyse, as_json
-from pathosynth.reader.analysis.ratings import Row, questions
+from pathosynth.reader.analysis.ratings import questions
 from pathosynth.reader.analysis.report import Analysis, page
+from pathosynth.reader.analysis.rows import Row
 from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.analysis.tables import tables
 from pathosynth.runs.files import json_text

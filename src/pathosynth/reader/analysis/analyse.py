@@ -7,6 +7,7 @@ import numpy as np
 
 from pathosynth.metrics.statistics import holm
 from pathosynth.reader.analysis.agreement import NAMES, agreement, options
+from pathosynth.reader.analysis.caveats import caveats
 from pathosynth.reader.analysis.comparison import compare
 from pathosynth.reader.analysis.detection import detect
 from pathosynth.reader.analysis.distribution import distribution
@@ -29,7 +30,7 @@ def analyse(questions: Sequence[Question], settings: Settings) -> dict[str, Any]
     found = {question.name: _question(question, settings) for question in questions}
     rated = [one["agreement"] for one in found.values() if one["kind"] != "text"]
     top = {name: rated[0][name] for name in NAMES} if len(rated) == 1 else {}
-    return {"format": FORMAT, "level": LEVEL, **top, "questions": found}
+    return {"format": FORMAT, "level": LEVEL, **top, "caveats": caveats(found), "questions": found}
 
 
 def _question(question: Question, settings: Settings) -> dict[str, Any]:
@@ -41,6 +42,8 @@ def _question(question: Question, settings: Settings) -> dict[str, Any]:
         "arms": {arm: int(question.of_arm(arm).sum()) for arm in question.arms},
         "ratings": int(np.isfinite(values).sum()),
         "missing": question.missing,
+        "late_first_readings": question.late,
+        "open_images": question.open,
         "agreement": agreement(values, kind, settings.weights),
     }
     if kind == "text":

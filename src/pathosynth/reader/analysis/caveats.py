@@ -1,4 +1,4 @@
-"""What a reader of the page should know before believing a number."""
+"""What to know before believing a number."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +34,13 @@ def _of(one: Content) -> list[str]:
         notes.append(
             f"{one['missing']} of {asked} answers are empty; what was left out may differ from what was rated."
         )
+    if one["late_first_readings"]:
+        notes.append(
+            f"{one['late_first_readings']} answers are numbered as repeats, but the first reading is not there; they "
+            f"count as first readings."
+        )
+    if one["open_images"]:
+        notes.append(f"{one['open_images']} answers are to images that the reader never completed; they count.")
     complete = one["agreement"]["icc2"].cases
     if complete is not None and complete < cases and readers > 1:
         notes.append(f"ICCs rest on the {complete} of {cases} cases that every reader rated; α and κ use all of them.")

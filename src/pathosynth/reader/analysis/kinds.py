@@ -45,7 +45,7 @@ class Coded:
 
     def name(self, number: float) -> str:
         """A value as people read it."""
-        return self.names[int(number)] if self.names else f"{number:g}"
+        return self.names[int(number)] if self.names else f"{number:.15g}"
 
 
 def missing(value: str) -> bool:

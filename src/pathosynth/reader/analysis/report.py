@@ -11,9 +11,9 @@ from pathosynth.drawing.page import Picture, number, render
 from pathosynth.drawing.style import png
 from pathosynth.reader.analysis.agreement import NAMES
 from pathosynth.reader.analysis.analyse import analyse, as_json
-from pathosynth.reader.analysis.caveats import caveats
 from pathosynth.reader.analysis.figures import figures
-from pathosynth.reader.analysis.ratings import questions, read_ratings, real_arm
+from pathosynth.reader.analysis.ratings import questions
+from pathosynth.reader.analysis.rows import read_ratings, real_arm
 from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.analysis.tables import tables
 from pathosynth.reader.analysis.words import NAMES as WORDS
@@ -122,7 +122,7 @@ def page(found: Analysis, pictures: Mapping[str, Mapping[str, Picture]], written
         questions=found.content["questions"],
         pictures=pictures,
         agreements=(*NAMES, "percent_agreement"),
-        caveats=caveats(found.content["questions"]),
+        caveats=found.content["caveats"],
         source=found.source,
         tables=written,
         command=command,

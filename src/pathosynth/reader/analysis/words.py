@@ -64,4 +64,6 @@ def summary(found: Mapping[str, Any]) -> str:
         for arm, compared in one.get("comparisons", {}).items():
             above = f"{arm} above {compared['reference']}"
             lines.append(f"  {above:<28}{told(compared['effects']['superiority'])}")
+    if found["caveats"]:
+        lines += ["Before reading on:", *(f"  {text}" for text in found["caveats"])]
     return "\n".join(lines)
