@@ -28,11 +28,13 @@ def analyse(
         Path | None, typer.Option("-o", "--output", help="Folder for a page (HTML), its tables (CSV) and the JSON.")
     ] = None,
     real: Annotated[
-        str,
+        list[str],
         typer.Option(
-            "--real", metavar="ARM", help="Arm of the real cases; by default what image_origin says, or real."
+            "--real",
+            metavar="ARM",
+            help="Arm of real cases, several times for several; by default what image_origin says of each, or real.",
         ),
-    ] = "",
+    ] = [],  # noqa: B006, typer needs the plain default
     kinds: Annotated[
         list[str],
         typer.Option(
@@ -77,7 +79,7 @@ def analyse(
             name: tuple(word.strip() for word in words.split(","))
             for name, words in _pairs("scale", scales, "QUESTION=GRADES, e.g. --scale quality=poor,fair,good").items()
         },
-        **({"real": real} if real else {}),
+        "real": tuple(real),
     }
     settings = build_config(Settings, values, "reader analyse")
     found = analyse_file(ratings, settings)

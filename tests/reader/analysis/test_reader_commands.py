@@ -1,10 +1,12 @@
 """The commands: ratings in, JSON, page and tables out; plans; and what wrong use is told."""
 
 import csv
+import itertools
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +164,7 @@ def test_plans_are_told_in_a_line_and_as_json() -> None:
         (("--kind", "nosuch=graded"), "no such question"),
         (("--scale", "quality"), "expected QUESTION=GRADES"),
         (("--weights", "cubic"), "weights"),
+        (("--real", "scaner"), "no such arm. "),
         (("--truth", "nosuch"), "nosuch is not among those found"),
     ],
 )
@@ -179,6 +182,68 @@ def test_without_an_arm_called_real_the_page_says_what_to_do(tmp_path: Path) -> 
     assert "Say with --real which arm is real" in told["why"]
     named = json.loads(call("analyse", path, "--json", "-", "--real", "mri").stdout)["questions"]["origin"]["detection"]
     assert named["pooled"]["accuracy"]["value"] == 0.5
+
+
+ORIGINS = f"{HEADER},image_origin"
+
+
+def judged(path: Path, *more: object) -> dict[str, dict[str, Any]]:
+    return json.loads(call("analyse", path, "--json", "-", *more).stdout)["questions"]
+
+
+def test_several_real_arms_are_real_together(tmp_path: Path) -> None:
+    """Of siteA all cases are called real, of siteB and of the model half: 3 of 4 real ones, half of the others."""
+    said = {"siteA": ("real", "real"), "siteB": ("real", "synthetic"), "model": ("synthetic", "real")}
+    rows = []
+    for arm, words in said.items():
+        origin = "synthetic" if arm == "model" else "Real"
+        for i, reader in itertools.product(range(8), ("ada", "ben")):
+            rows += [f"{reader},{arm}{i},{arm},origin,0,{words[i % 2]},{origin}"]
+            rows += [f"{reader},{arm}{i},{arm},quality,0,{i % 2 + (arm != 'model')},{origin}"]
+    path = write(tmp_path / "r.csv", rows, ORIGINS)
+    found = judged(path)
+    one = found["origin"]["detection"]
+    assert one["real"] == "siteA + siteB"
+    assert (one["pooled"]["specificity"]["value"], one["pooled"]["sensitivity"]["value"]) == (0.75, 0.5)
+    compared = found["quality"]["comparisons"]
+    assert {arm: own["reference"] for arm, own in compared.items()} == {"model": "siteA + siteB"}
+    assert compared["model"]["effects"]["difference"]["value"] == pytest.approx(-1)
+    by_hand = write(tmp_path / "h.csv", [row.rsplit(",", 1)[0] for row in rows])
+    assert judged(by_hand, "--real", "sitea", "--real", "SITEB")["origin"]["detection"] == one
+    alone = judged(by_hand, "--real", "siteA")["origin"]["detection"]
+    assert (alone["real"], list(alone["arms"])) == ("siteA", ["siteB", "model"])
+
+
+def test_real_and_synthetic_cases_of_one_arm_are_told_by_their_origin(tmp_path: Path) -> None:
+    rows = [f"{reader},c{i},t2w,origin,0,{'real' if i < 6 else 'synthetic'},{'real' if i < 5 else 'synthetic'}"
+            for i, reader in itertools.product(range(10), ("ada", "ben"))]  # fmt: skip
+    path = write(tmp_path / "r.csv", rows, ORIGINS)
+    one = judged(path)["origin"]["detection"]
+    assert (one["real"], one["pooled"]["accuracy"]["value"]) == ("real cases", 0.9)
+    same = judged(path, "--truth", "image_origin")["origin"]["detection"]["pooled"]
+    assert (same["accuracy"]["value"], same["sensitivity"]["value"]) == (0.9, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("origins", "said"),
+    [(("real", "scanner"), "line 3: expected an image_origin of real or synthetic, found 'scanner'"),
+     (("real", ""), "line 3: expected an image_origin of real or synthetic, found ''"),
+     (("real", "synthetic"), "line 3: expected one image_origin of case 'c', found another")],
+)  # fmt: skip
+def test_an_origin_that_cannot_be_is_refused(tmp_path: Path, origins: tuple[str, str], said: str) -> None:
+    rows = [f"{reader},c,t2w,origin,0,real,{origin}" for reader, origin in zip("ab", origins, strict=True)]
+    result = call("analyse", write(tmp_path / "r.csv", rows, ORIGINS))
+    assert result.exit_code == 2
+    assert said in result.stderr.replace("\n", " ")
+
+
+def test_a_reference_that_is_only_the_first_arm_is_told_of(tmp_path: Path) -> None:
+    rows = [f"r{j},c{i}{arm},{arm},q,0,{i % 3}" for j in range(2) for i in range(4) for arm in ("made", "mri")]
+    told = json.loads(call("analyse", write(tmp_path / "r.csv", rows), "--json", "-").stdout)
+    assert told["questions"]["q"]["comparisons"]["mri"]["reference_is_real"] is False
+    assert any("'made' is the reference because it comes first" in text for text in told["caveats"])
+    stated = json.loads(call("analyse", tmp_path / "r.csv", "--json", "-", "--real", "mri").stdout)
+    assert not any("because it comes first" in text for text in stated["caveats"])
 
 
 def test_grades_in_words_are_compared_in_their_order(tmp_path: Path) -> None:

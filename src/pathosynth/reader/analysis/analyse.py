@@ -61,17 +61,17 @@ def _question(question: Question, settings: Settings) -> dict[str, Any]:
     if kind == "graded":
         found["comparisons"] = _comparisons(question, settings)
     if kind == "detection":
-        found["detection"] = _detection(question, settings)
-    if _has_modalities(question, settings.real):
-        found["mrmc"] = compare_arms(question, settings.real)
+        found["detection"] = _detection(question)
+    if _has_modalities(question):
+        found["mrmc"] = compare_arms(question)
     return found
 
 
-def _has_modalities(question: Question, real: str) -> bool:
+def _has_modalities(question: Question) -> bool:
     """Whether arms can be compared by an AUC each."""
     if question.positive is not None:
         return question.kind in ("graded", "detection")
-    return question.kind == "detection" and real in question.arms and len(question.arms) > 2
+    return question.kind == "detection" and question.tells and len(question.compared()) > 1
 
 
 def _within(question: Question, weights: str) -> dict[str, Any]:
@@ -81,18 +81,18 @@ def _within(question: Question, weights: str) -> dict[str, Any]:
 
 
 def _comparisons(question: Question, settings: Settings) -> dict[str, Any]:
-    """Every arm against the reference: the real arm, or the first where none is called that."""
-    if question.positive is not None or len(question.arms) < 2:
+    """Every arm against the reference."""
+    if question.positive is not None:
         return {}
-    reference = settings.real if settings.real in question.arms else question.arms[0]
+    name, reference = question.reference()
     found = {}
-    for arm in question.arms:
-        if arm == reference:
-            continue
-        kept = question.of_arm(arm) | question.of_arm(reference)
-        names = [case for (case, _), own in zip(question.cases, kept, strict=True) if own]
-        second = question.of_arm(arm)[kept]
-        found[arm] = {"reference": reference, **compare(question.values[kept], second, names, settings.seed)}
+    for arm, own in question.compared().items():
+        kept = own | reference
+        names = [case for (case, _), one in zip(question.cases, kept, strict=True) if one]
+        found[arm] = {
+            "reference": name, "reference_is_real": question.tells,
+            **compare(question.values[kept], own[kept], names, settings.seed),
+        }  # fmt: skip
     _adjust(found)
     return found
 
@@ -105,24 +105,24 @@ def _adjust(comparisons: Mapping[str, dict[str, Any]]) -> None:
             test["p_holm"] = p
 
 
-def _detection(question: Question, settings: Settings) -> dict[str, Any]:
+def _detection(question: Question) -> dict[str, Any]:
     """How well real and synthetic cases are told apart: all synthetic arms together, and each alone."""
     threshold = 1.5 if question.coded.names == CONFIDENCE else 0.5
     if question.positive is not None:
         whole = detect(question.values, question.positive, threshold, question.readers)
         return {"real": None, **whole}
-    if settings.real not in question.arms or len(question.arms) < 2:
+    if question.real is None or not question.tells:
         arms = ", ".join(f"'{arm}'" for arm in question.arms)
-        why = f"Needs an arm named '{settings.real}' and another; found {arms}. Say with --real which arm is real."
+        why = f"Needs real cases and others; found the arms {arms}. Say with --real which arm is real."
         return {"real": None, "why": why}
-    real = question.of_arm(settings.real)
-    found: dict[str, Any] = {"real": settings.real, **detect(question.values, ~real, threshold, question.readers)}
-    if len(question.arms) > 2:
+    name, real = question.reference()
+    found: dict[str, Any] = {"real": name, **detect(question.values, ~real, threshold, question.readers)}
+    synthetic = question.compared()
+    if len(synthetic) > 1:
         found["arms"] = {}
-        for arm in question.arms:
-            if arm != settings.real:
-                kept = real | question.of_arm(arm)
-                found["arms"][arm] = detect(question.values[kept], ~real[kept], threshold, question.readers)
+        for arm, own in synthetic.items():
+            kept = real | own
+            found["arms"][arm] = detect(question.values[kept], ~real[kept], threshold, question.readers)
     return found
 
 

@@ -49,6 +49,12 @@ def _of(one: Content) -> list[str]:
         notes.append(
             "the ICC is low although most pairs agree: grades hardly vary, so look at the answers, not at the ICC."
         )
+    guessed = [found["reference"] for found in one.get("comparisons", {}).values() if not found["reference_is_real"]]
+    if guessed:
+        notes.append(
+            f"'{guessed[0]}' is the reference because it comes first: which cases are real is not known, or all are. "
+            f"Say with --real which arm is real."
+        )
     if "why" in one.get("detection", {}):
         notes.append(one["detection"]["why"])
     return notes

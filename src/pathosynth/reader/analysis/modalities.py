@@ -12,17 +12,16 @@ from pathosynth.reader.analysis.superiority import auc, pair_scores
 FEW = "Needs two arms that some reader judged cases of both kinds in."
 
 
-def compare_arms(question: Question, real: str) -> dict[str, Any]:
+def compare_arms(question: Question) -> dict[str, Any]:
     """AUCs of every arm over readers and cases, and their comparison (Obuchowski and Rockette, unbiased covariances).
 
     With a truth, arms are modalities in which the cases may be the same, and an AUC is that of positive over negative
-    cases. Without, an AUC is that of an arm's cases over those of the real arm, which all arms share.
+    cases. Without, an AUC is that of an arm's synthetic cases over the real cases, which all arms share.
 
     Args:
-        question: of a kind with order.
-        real: arm of the negative cases where there is no truth.
+        question: of a kind with order; without a truth, one whose real cases are known.
     """
-    arms, pairs = _pairs(question, real)
+    arms, pairs = _pairs(question)
     kept = [i for i in range(len(question.readers)) if all(np.isfinite(one[i]).any() for one in pairs.values())]
     if len(arms) < 2 or not kept:
         return {"arms": list(arms), "why": FEW}
@@ -41,15 +40,15 @@ def compare_arms(question: Question, real: str) -> dict[str, Any]:
             **_told(compare_modalities(values, covariance), arms)}  # fmt: skip
 
 
-def _pairs(question: Question, real: str) -> tuple[tuple[str, ...], dict[str, list[np.ndarray]]]:
+def _pairs(question: Question) -> tuple[tuple[str, ...], dict[str, list[np.ndarray]]]:
     """Arms, and pair scores of every arm and reader on one grid of negative and positive cases."""
     if question.positive is None:
-        negative, arms = question.of_arm(real), tuple(arm for arm in question.arms if arm != real)
+        (_, negative), arms = question.reference(), question.compared()
         found = {}
-        for arm in arms:
-            own = np.where(question.of_arm(arm)[:, None], question.values, np.nan)[~negative]
-            found[arm] = [pair_scores(question.values[negative, i], own[:, i]) for i in range(len(question.readers))]
-        return arms, found
+        for arm, own in arms.items():
+            shown = np.where(own[:, None], question.values, np.nan)[~negative]
+            found[arm] = [pair_scores(question.values[negative, i], shown[:, i]) for i in range(len(question.readers))]
+        return tuple(arms), found
     truth = {case: bool(one) for (case, _), one in zip(question.cases, question.positive, strict=True)}
     place = {case: i for i, case in enumerate(truth)}
     positive = np.array(list(truth.values()), bool)

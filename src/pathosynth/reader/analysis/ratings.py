@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pathosynth.reader.analysis.kinds import KINDS, Coded, asked_kind, code, infer_kind, missing
+from pathosynth.reader.analysis.origins import Case, real_cases
 from pathosynth.reader.analysis.rows import OPTIONS, QUESTION_KIND, Row
 from pathosynth.runs.errors import ConfigError, InputError
 
@@ -30,6 +31,7 @@ class Question:
         ticked: (options, cases, readers) 1 ticked, 0 not, NaN not answered; of questions with ticks only.
         repeated: (readings, 4): case, reader, first value and the value of a repeat, as indices and codes.
         positive: (cases,) truth of the cases, where a column says it.
+        real: (cases,) whether a case is real; None where nothing says so.
         missing: answers that are empty; with ticks that is an answer.
         late: first readings whose number says that another came before, which is not there.
         open: answers to images that the reader never closed.
@@ -44,6 +46,7 @@ class Question:
     ticked: np.ndarray
     repeated: np.ndarray
     positive: np.ndarray | None
+    real: np.ndarray | None
     missing: int
     late: int = 0
     open: int = 0
@@ -57,9 +60,32 @@ class Question:
         """(cases,) whether a case belongs to an arm."""
         return np.array([own == arm for _, own in self.cases], bool)
 
+    def reference(self) -> tuple[str, np.ndarray]:
+        """Name and (cases,) of what arms are compared with: the real cases, or without those the first arm."""
+        if self.real is None or not self.tells:
+            return self.arms[0], self.of_arm(self.arms[0])
+        arms = dict.fromkeys(arm for (_, arm), real in zip(self.cases, self.real, strict=True) if real)
+        mixed = any((self.of_arm(arm) & ~self.real).any() for arm in arms)
+        return "real cases" if mixed else " + ".join(arms), self.real
+
+    def compared(self) -> dict[str, np.ndarray]:
+        """Arms that are compared with the reference, and (cases,) which cases of each are."""
+        _, reference = self.reference()
+        own = {arm: self.of_arm(arm) & ~reference for arm in self.arms}
+        return {arm: cases for arm, cases in own.items() if cases.any()}
+
+    @property
+    def tells(self) -> bool:
+        """Whether there are cases that are known to be real, and others."""
+        return self.real is not None and bool(self.real.any()) and not self.real.all()
+
 
 def questions(
-    path: Path, rows: Sequence[Row], kinds: Mapping[str, str], scales: Mapping[str, Sequence[str]] | None = None
+    path: Path,
+    rows: Sequence[Row],
+    kinds: Mapping[str, str],
+    scales: Mapping[str, Sequence[str]] | None = None,
+    real: Sequence[str] = (),
 ) -> list[Question]:
     """One table for each question, in order of appearance.
 
@@ -68,10 +94,11 @@ def questions(
         rows: of the file.
         kinds: kinds of questions by name; else what the file says, and where it says nothing what the values look like.
         scales: grades in words by question, from lowest to highest; such a question is graded.
+        real: arms that are real, where the file does not say so of its cases.
 
     Raises:
-        ConfigError: a kind is unknown, or a kind or scale is given for a question that is not in the file.
-        InputError: a value is not of the kind of its question.
+        ConfigError: a kind is unknown, or a kind, scale or arm is named that is not in the file.
+        InputError: a value is not of the kind of its question, or the file contradicts itself.
     """
     scales = scales or {}
     names = list(dict.fromkeys(row.question for row in rows))
@@ -87,8 +114,9 @@ def questions(
         if len(set(scale)) < max(len(scale), 2) or "" in scale:
             raise ConfigError(f"--scale {name}={','.join(scale)}: expected two grades or more, each once.")
     told = dict.fromkeys(scales, "graded") | dict(kinds)
+    known = real_cases(path, rows, real)
     return [
-        _question(path, name, [row for row in rows if row.question == name], told.get(name), scales.get(name))
+        _question(path, [row for row in rows if row.question == name], told.get(name), scales.get(name, ()), known)
         for name in names
     ]
 
@@ -120,7 +148,10 @@ def _refuse_decimal_commas(path: Path, name: str, rows: Sequence[Row]) -> None:
         )
 
 
-def _question(path: Path, name: str, rows: Sequence[Row], stated: str | None, scale: Sequence[str] | None) -> Question:
+def _question(
+    path: Path, rows: Sequence[Row], stated: str | None, scale: Sequence[str], real: set[Case] | None
+) -> Question:
+    name = rows[0].question
     kind, options = (stated, rows[0].options) if stated else _asked(path, name, rows)
     options = tuple(scale or options)
     coded = code(path, name, kind, [(row.line, row.value) for row in rows], options)
@@ -147,7 +178,8 @@ def _question(path: Path, name: str, rows: Sequence[Row], stated: str | None, sc
     lowest = min(first.values())  # files made elsewhere may count from 1
     return Question(
         name, kind, readers, cases, coded, values, ticked, np.array(repeated, float).reshape(-1, 4),
-        _positive(path, rows, cases), empty, sum(number > lowest for number in first.values()),
+        _positive(path, rows, cases), None if real is None else np.array([case in real for case in cases], bool), empty,
+        sum(number > lowest for number in first.values()),
         sum(not row.complete for row in rows),
     )  # fmt: skip
 

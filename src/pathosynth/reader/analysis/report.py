@@ -13,7 +13,7 @@ from pathosynth.reader.analysis.agreement import NAMES
 from pathosynth.reader.analysis.analyse import analyse, as_json
 from pathosynth.reader.analysis.figures import figures
 from pathosynth.reader.analysis.ratings import questions
-from pathosynth.reader.analysis.rows import read_ratings, real_arm
+from pathosynth.reader.analysis.rows import read_ratings
 from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.analysis.tables import tables
 from pathosynth.reader.analysis.words import NAMES as WORDS
@@ -54,9 +54,7 @@ def analyse_file(path: Path, settings: Settings) -> Analysis:
         InputError: the file or a row of it cannot be used.
     """
     rows = read_ratings(path, truth=settings.truth)
-    if "real" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"real": real_arm(rows) or settings.real})
-    found = analyse(questions(path, rows, settings.kinds, settings.scales), settings)
+    found = analyse(questions(path, rows, settings.kinds, settings.scales, settings.real), settings)
     source = {
         "file": path.name, "sha256": sha256(path), "rows": len(rows), "settings": settings.model_dump(mode="json"),
         "pathosynth": __version__,
@@ -134,9 +132,11 @@ def _command(path: Path, settings: Settings) -> str:
     """The command that gives these numbers again."""
     parts = ["pathosynth", "reader", "analyse", str(path), "-o", "OUT"]
     defaults = Settings()
-    for option in ("real", "weights", "truth", "seed"):
+    for option in ("weights", "truth", "seed"):
         if getattr(settings, option) != getattr(defaults, option):
             parts += [f"--{option}", str(getattr(settings, option))]
+    for arm in settings.real:
+        parts += ["--real", arm]
     for name, kind in settings.kinds.items():
         parts += ["--kind", f"{name}={kind}"]
     for name, scale in settings.scales.items():

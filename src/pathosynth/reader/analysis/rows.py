@@ -212,12 +212,3 @@ def _refuse_duplicates(path: Path, rows: Sequence[Row]) -> None:
                 f"{row.repeat} in line {seen[key]} already. Number second readings 1, 2 … or remove one."
             )
         seen[key] = row.line
-
-
-def real_arm(rows: Sequence[Row]) -> str | None:
-    """The arm whose images are real as the file itself says, or None where it does not, or of several."""
-    origins: dict[str, set[str]] = {}
-    for row in rows:
-        origins.setdefault(row.arm, set()).add(row.origin)
-    real = [arm for arm, found in origins.items() if found == {"real"}]
-    return real[0] if len(real) == 1 else None

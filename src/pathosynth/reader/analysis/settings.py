@@ -10,8 +10,9 @@ from pathosynth.runs.config import Config
 class Settings(Config):
     """What an analysis must be told because ratings do not say it."""
 
-    real: str = "real"
-    """Arm of the real cases: negative in detection, the reference of grades."""
+    real: tuple[str, ...] = ()
+    """Arms of the real cases, which are negative in detection and the reference of grades; without, what the file says
+    of each case, or else the arm called real."""
     weights: Literal["linear", "quadratic"] = "quadratic"
     """Of the weighted kappa that goes by that name alone."""
     kinds: dict[str, str] = pydantic.Field(default_factory=dict)
