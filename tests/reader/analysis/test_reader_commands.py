@@ -224,6 +224,20 @@ def test_real_and_synthetic_cases_of_one_arm_are_told_by_their_origin(tmp_path: 
     assert (same["accuracy"]["value"], same["sensitivity"]["value"]) == (0.9, 0.8)
 
 
+def test_a_case_read_in_two_ways_is_one_case(tmp_path: Path) -> None:
+    """The same answers in both arms: what is said of both is as uncertain as what is said of one."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for i, reader in itertools.product(range(24), ("ada", "ben", "cyd")):
+        word = "synthetic" if (i % 2 == 1) == (rng.random() < 0.7) else "real"
+        rows += [f"{reader},c{i},{arm},origin,0,{word},{i % 2}" for arm in ("slices", "volume")]
+    one = judged(write(tmp_path / "r.csv", rows, f"{HEADER},made"), "--truth", "made")["origin"]["detection"]
+    assert list(one["arms"]) == ["slices", "volume"]
+    for arm in ("slices", "volume"):
+        ends = [one["arms"][arm]["pooled"]["accuracy"][end] for end in ("value", "low", "high")]
+        assert ends == pytest.approx([one["pooled"]["accuracy"][end] for end in ("value", "low", "high")])
+
+
 @pytest.mark.parametrize(
     ("origins", "said"),
     [(("real", "scanner"), "line 3: expected an image_origin of real or synthetic, found 'scanner'"),

@@ -52,12 +52,13 @@ def options(question: Question) -> dict[str, dict[str, object]]:
     """Every option that can be ticked: agreement on it, and how often each arm has it."""
     found: dict[str, dict[str, object]] = {}
     for name, ticked in zip(question.coded.options, question.ticked, strict=True):
-        shares = {arm: _share(ticked[question.of_arm(arm)]) for arm in question.arms}
+        cases = {arm: question.of_arm(arm) for arm in question.arms}
+        shares = {arm: _share(ticked[own], question.units[own]) for arm, own in cases.items()}
         found[name] = {"agreement": agreement(ticked, "nominal", "quadratic"), "share_ticked": shares}
     return found
 
 
-def _share(ticked: np.ndarray) -> Estimate:
+def _share(ticked: np.ndarray, units: np.ndarray) -> Estimate:
     """Share of readings with a tick, for readers and cases like these."""
     read = ticked[:, np.isfinite(ticked).any(axis=0)]
-    return pooled_share(read) if read.size else undefined("No reading of this arm.", 0, 0)
+    return pooled_share(read, units) if read.size else undefined("No reading of this arm.", 0, 0)

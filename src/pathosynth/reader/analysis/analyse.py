@@ -88,10 +88,9 @@ def _comparisons(question: Question, settings: Settings) -> dict[str, Any]:
     found = {}
     for arm, own in question.compared().items():
         kept = own | reference
-        names = [case for (case, _), one in zip(question.cases, kept, strict=True) if one]
         found[arm] = {
             "reference": name, "reference_is_real": question.tells,
-            **compare(question.values[kept], own[kept], names, settings.seed),
+            **compare(question.values[kept], own[kept], question.units[kept], settings.seed),
         }  # fmt: skip
     _adjust(found)
     return found
@@ -109,21 +108,28 @@ def _detection(question: Question) -> dict[str, Any]:
     """How well real and synthetic cases are told apart: all synthetic arms together, and each alone."""
     threshold = 1.5 if question.coded.names == CONFIDENCE else 0.5
     if question.positive is not None:
-        whole = detect(question.values, question.positive, threshold, question.readers)
-        return {"real": None, **whole}
+        own = {arm: question.of_arm(arm) for arm in question.arms}
+        return {"real": None, **_detections(question, question.positive, threshold, own)}
     if question.real is None or not question.tells:
         arms = ", ".join(f"'{arm}'" for arm in question.arms)
         why = f"Needs real cases and others; found the arms {arms}. Say with --real which arm is real."
         return {"real": None, "why": why}
     name, real = question.reference()
-    found: dict[str, Any] = {"real": name, **detect(question.values, ~real, threshold, question.readers)}
-    synthetic = question.compared()
-    if len(synthetic) > 1:
-        found["arms"] = {}
-        for arm, own in synthetic.items():
-            kept = real | own
-            found["arms"][arm] = detect(question.values[kept], ~real[kept], threshold, question.readers)
-    return found
+    own = {arm: real | cases for arm, cases in question.compared().items()}
+    return {"real": name, **_detections(question, ~real, threshold, own)}
+
+
+def _detections(
+    question: Question, positive: np.ndarray, threshold: float, arms: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Of all cases, and of those of each arm where there are several."""
+
+    def told(cases: np.ndarray) -> dict[str, Any]:
+        units = question.units[cases]
+        return dict(detect(question.values[cases], positive[cases], threshold, question.readers, units))
+
+    found = told(np.ones(len(positive), bool))
+    return found | {"arms": {arm: told(cases) for arm, cases in arms.items()}} if len(arms) > 1 else found
 
 
 def as_json(content: Any) -> Any:

@@ -32,6 +32,7 @@ class Question:
         repeated: (readings, 4): case, reader, first value and the value of a repeat, as indices and codes.
         positive: (cases,) truth of the cases, where a column says it.
         real: (cases,) whether a case is real; None where nothing says so.
+        units: (cases,) what is independent, as numbers: the same name in two arms is one unit.
         missing: answers that are empty; with ticks that is an answer.
         late: first readings whose number says that another came before, which is not there.
         open: answers to images that the reader never closed.
@@ -47,6 +48,7 @@ class Question:
     repeated: np.ndarray
     positive: np.ndarray | None
     real: np.ndarray | None
+    units: np.ndarray
     missing: int
     late: int = 0
     open: int = 0
@@ -174,13 +176,15 @@ def _question(
         (*cell, values[cell], number)
         for row, cell, number in zip(rows, at, coded.numbers, strict=True) if row.repeat > first[cell]
     ]  # fmt: skip
-    empty = 0 if kind == "ticks" else sum(missing(row.value) and row.value not in options for row in rows)
     lowest = min(first.values())  # files made elsewhere may count from 1
     return Question(
         name, kind, readers, cases, coded, values, ticked, np.array(repeated, float).reshape(-1, 4),
-        _positive(path, rows, cases), None if real is None else np.array([case in real for case in cases], bool), empty,
-        sum(number > lowest for number in first.values()),
-        sum(not row.complete for row in rows),
+        positive=_positive(path, rows, cases),
+        real=None if real is None else np.array([case in real for case in cases], bool),
+        units=np.unique([case for case, _ in cases], return_inverse=True)[1],
+        missing=0 if kind == "ticks" else sum(missing(row.value) and row.value not in options for row in rows),
+        late=sum(number > lowest for number in first.values()),
+        open=sum(not row.complete for row in rows),
     )  # fmt: skip
 
 

@@ -1,0 +1,26 @@
+"""What is independent: the images of one subject, and one case read in two arms, are one unit."""
+
+import numpy as np
+
+
+def own_units(cases: int) -> np.ndarray:
+    """(cases,) every case a unit of its own."""
+    return np.arange(cases)
+
+
+def summed(values: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """(units, …) sums over the cases of every unit.
+
+    Args:
+        values: (cases, …).
+        units: (cases,) which unit a case belongs to, any whole numbers.
+    """
+    _, place = np.unique(units, return_inverse=True)
+    found = np.zeros((int(place.max(initial=-1)) + 1, *values.shape[1:]))
+    np.add.at(found, place, values)
+    return found
+
+
+def number_of(units: np.ndarray) -> int:
+    """How many different units."""
+    return len(np.unique(units))
