@@ -57,6 +57,10 @@ def analyse(
     truth: Annotated[
         str, typer.Option("--truth", metavar="COLUMN", help="Column with each case's truth; arms are then modalities.")
     ] = "",
+    positive_above: Annotated[
+        float | None,
+        typer.Option("--positive-above", metavar="GRADE", help="With --truth: grades above it say positive."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of bootstraps; same seed, same result.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made in OUT.")] = False,
 ) -> None:
@@ -73,6 +77,7 @@ def analyse(
     values = {
         "weights": weights,
         "truth": truth,
+        "positive_above": positive_above,
         "seed": seed,
         "kinds": _pairs("kind", kinds, "QUESTION=KIND, e.g. --kind artefacts=ticks"),
         "scales": {

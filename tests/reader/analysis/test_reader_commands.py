@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner, Result
 from van_dyke import MODALITIES, POSITIVE, RATINGS
 
@@ -165,6 +166,7 @@ def test_plans_are_told_in_a_line_and_as_json() -> None:
         (("--scale", "quality"), "expected QUESTION=GRADES"),
         (("--weights", "cubic"), "weights"),
         (("--real", "scaner"), "no such arm. "),
+        (("--positive-above", "1"), "needs the truth of the cases"),
         (("--truth", "nosuch"), "nosuch is not among those found"),
     ],
 )
@@ -236,6 +238,26 @@ def test_a_case_read_in_two_ways_is_one_case(tmp_path: Path) -> None:
     for arm in ("slices", "volume"):
         ends = [one["arms"][arm]["pooled"]["accuracy"][end] for end in ("value", "low", "high")]
         assert ends == pytest.approx([one["pooled"]["accuracy"][end] for end in ("value", "low", "high")])
+
+
+def test_grades_and_a_truth_give_an_auc_without_a_second_arm(tmp_path: Path) -> None:
+    """Confidence from 1 to 5 in one arm: scikit-learn's AUC of each reader; a limit gives accuracy as well."""
+    rng = np.random.default_rng(5)
+    sick = np.arange(30) % 2
+    grades = np.clip(np.round(rng.normal(2.5 + sick[:, None], 1.0, (30, 3))), 1, 5).astype(int)
+    rows = [f"r{j},c{i},mri,confidence,0,{grades[i, j]},{sick[i]}" for i in range(30) for j in range(3)]
+    path = write(tmp_path / "r.csv", rows, f"{HEADER},sick")
+    one = judged(path, "--truth", "sick")["confidence"]["detection"]
+    aucs = [roc_auc_score(sick, grades[:, j]) for j in range(3)]
+    assert [one["readers"][f"r{j}"]["auc"]["value"] for j in range(3)] == pytest.approx(aucs)
+    assert one["pooled"]["auc"]["value"] == pytest.approx(np.mean(aucs))
+    assert one["pooled"]["auc"]["low"] < np.mean(aucs) < one["pooled"]["auc"]["high"]
+    assert "--positive-above" in one["pooled"]["accuracy"]["why"]
+    limited = judged(path, "--truth", "sick", "--positive-above", 3)["confidence"]["detection"]
+    assert limited["pooled"]["accuracy"]["value"] == pytest.approx(((grades > 3) == sick[:, None]).mean())
+    assert limited["pooled"]["auc"] == one["pooled"]["auc"]
+    assert call("analyse", path, "--truth", "sick", "-o", tmp_path / "out", "-q").exit_code == 0
+    assert "Can they tell?" in (tmp_path / "out" / "analysis.html").read_text()
 
 
 @pytest.mark.parametrize(

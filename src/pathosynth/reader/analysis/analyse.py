@@ -11,7 +11,7 @@ from pathosynth.reader.analysis.caveats import caveats
 from pathosynth.reader.analysis.comparison import compare
 from pathosynth.reader.analysis.detection import detect
 from pathosynth.reader.analysis.distribution import distribution
-from pathosynth.reader.analysis.estimate import LEVEL, Estimate
+from pathosynth.reader.analysis.estimate import LEVEL, Estimate, undefined
 from pathosynth.reader.analysis.intra import within_readers
 from pathosynth.reader.analysis.kinds import CONFIDENCE
 from pathosynth.reader.analysis.modalities import compare_arms
@@ -20,6 +20,8 @@ from pathosynth.reader.analysis.settings import Settings
 
 FORMAT = 1
 """Of the JSON."""
+
+NO_LIMIT = "No grade is said to mean positive; say above which with --positive-above."
 
 
 def analyse(questions: Sequence[Question], settings: Settings) -> dict[str, Any]:
@@ -62,6 +64,8 @@ def _question(question: Question, settings: Settings) -> dict[str, Any]:
         found["comparisons"] = _comparisons(question, settings)
     if kind == "detection":
         found["detection"] = _detection(question)
+    if kind == "graded" and question.positive is not None:
+        found["detection"] = _judged_by_grades(question, question.positive, settings.positive_above)
     if _has_modalities(question):
         found["mrmc"] = compare_arms(question)
     return found
@@ -117,6 +121,23 @@ def _detection(question: Question) -> dict[str, Any]:
     name, real = question.reference()
     own = {arm: real | cases for arm, cases in question.compared().items()}
     return {"real": name, **_detections(question, ~real, threshold, own)}
+
+
+def _judged_by_grades(question: Question, positive: np.ndarray, above: float | None) -> dict[str, Any]:
+    """How well grades tell positive cases; without a limit the AUC alone."""
+    arms = {arm: question.of_arm(arm) for arm in question.arms}
+    found = {"real": None, **_detections(question, positive, 0.0 if above is None else above, arms)}
+    if above is not None:
+        return found
+    blocks = [found, *found.get("arms", {}).values()]
+    for block in blocks:
+        block["pooled"] = _auc_alone(block["pooled"])
+        block["readers"] = {name: _auc_alone(own) for name, own in block["readers"].items()}
+    return found
+
+
+def _auc_alone(statistics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    return {name: one if name == "auc" else undefined(NO_LIMIT) for name, one in statistics.items()}
 
 
 def _detections(

@@ -135,6 +135,8 @@ def _command(path: Path, settings: Settings) -> str:
     for option in ("weights", "truth", "seed"):
         if getattr(settings, option) != getattr(defaults, option):
             parts += [f"--{option}", str(getattr(settings, option))]
+    if settings.positive_above is not None:
+        parts += ["--positive-above", f"{settings.positive_above:.15g}"]
     for arm in settings.real:
         parts += ["--real", arm]
     for name, kind in settings.kinds.items():

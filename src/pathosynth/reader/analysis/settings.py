@@ -1,6 +1,6 @@
 """Settings of an analysis."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import pydantic
 
@@ -21,5 +21,13 @@ class Settings(Config):
     """Grades in words of a question by its name, from lowest to highest."""
     truth: str = ""
     """Column that says whether a case is positive; arms are modalities then."""
+    positive_above: float | None = None
+    """Grade above which an answer says that a case is positive, where there is a truth."""
     seed: int = 0
     """Of bootstraps."""
+
+    @pydantic.model_validator(mode="after")
+    def _limit_with_truth(self) -> Self:
+        if self.positive_above is not None and not self.truth:
+            raise ValueError("positive_above: needs the truth of the cases; name its column with --truth")
+        return self

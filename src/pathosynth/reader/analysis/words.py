@@ -59,8 +59,9 @@ def summary(found: Mapping[str, Any]) -> str:
         for key in (*shown, "fleiss_kappa", "percent_agreement"):
             lines.append(f"  {NAMES[key]:<28}{told(one['agreement'][key])}")
         for key in ("accuracy", "auc", "d_prime"):
-            if "pooled" in one.get("detection", {}):
-                lines.append(f"  {NAMES[key]:<28}{told(one['detection']['pooled'][key])}")
+            pooled = one.get("detection", {}).get("pooled", {})
+            if key in pooled and (one["kind"] == "detection" or pooled[key].value is not None):
+                lines.append(f"  {NAMES[key]:<28}{told(pooled[key])}")
         for arm, compared in one.get("comparisons", {}).items():
             above = f"{arm} above {compared['reference']}"
             lines.append(f"  {above:<28}{told(compared['effects']['superiority'])}")
