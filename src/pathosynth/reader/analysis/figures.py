@@ -34,7 +34,7 @@ def figures(name: str, one: Content) -> dict[str, tuple[str, Figure]]:
         found["agreement"] = caption, agreements(one["agreement"])
     if "pooled" in one.get("detection", {}):
         caption = (
-            "Telling the two kinds of case apart, with 95 % intervals: every reader over cases, and at the foot readers "
+            "Telling the two kinds of case apart, with 95 % intervals: every reader over cases, at the foot readers "
             "and cases like these. The line is chance."
         )
         found["detection"] = caption, detection(one["detection"])
