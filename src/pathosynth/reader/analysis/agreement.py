@@ -19,7 +19,7 @@ FURTHER = ("weighted_kappa_linear", "weighted_kappa_quadratic", "cohen_kappa", "
 
 WHOLE_SETS = "Ticks are compared as whole sets, which have no order; see the single options."
 NO_ORDER = "The answers are names, which have neither distance nor order."
-TEXT = "Text is not analysed."
+TEXT = "Text is not analysed; if these are names, ticks or grades say so with --kind or --scale."
 
 
 def agreement(values: np.ndarray, kind: str, weights: str) -> dict[str, Estimate]:

@@ -23,7 +23,7 @@ def krippendorff_alpha(values: np.ndarray, level: str) -> Estimate:
         return undefined("No case was rated by two readers.", 0, k)
     used, counts = value_counts(pairable)
     if len(used) == 1:
-        return undefined(f"All ratings are {used[0]:g}, so there is no disagreement to expect.", n, k)
+        return undefined("All ratings are the same, so there is no disagreement to expect.", n, k)
     if level == "ratio" and used[0] < 0:
         return undefined("A ratio level needs values of 0 or more; some are negative.", n, k)
     value, without = _jackknifed(used, counts, level)

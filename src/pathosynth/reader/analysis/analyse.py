@@ -27,10 +27,12 @@ NO_LIMIT = "No grade is said to mean positive; say above which with --positive-a
 def analyse(questions: Sequence[Question], settings: Settings) -> dict[str, Any]:
     """Everything about every question, with `Estimate` where a number has an interval.
 
-    Where exactly one question can be rated (text apart), its agreement also stands at the top, name by name.
+    Where exactly one question can be rated (text apart), its agreement also stands at the top, name by name; where
+    there is text alone, a sentence.
     """
     found = {question.name: _question(question, settings) for question in questions}
     rated = [one["agreement"] for one in found.values() if one["kind"] != "text"]
+    rated = rated or [one["agreement"] for one in found.values()][:1]
     top = {name: rated[0][name] for name in NAMES} if len(rated) == 1 else {}
     return {"format": FORMAT, "level": LEVEL, **top, "caveats": caveats(found), "questions": found}
 

@@ -41,9 +41,17 @@ def _of(one: Content) -> list[str]:
         )
     if one["open_images"]:
         notes.append(f"{one['open_images']} answers are to images that the reader never completed; they count.")
+    rating = one["agreement"]["icc2"].readers
+    if rating is not None and rating < readers:
+        notes.append(f"{readers - rating} of {readers} readers gave no rating at all; ICCs are those of the others.")
     complete = one["agreement"]["icc2"].cases
     if complete is not None and complete < cases and readers > 1:
         notes.append(f"ICCs rest on the {complete} of {cases} cases that every reader rated; α and κ use all of them.")
+    if one["agreement"]["icc2"].low == 1:
+        notes.append(
+            f"readers agree wholly, so that intervals of ICCs have no width, however few the {cases} cases; look at "
+            f"those of α, κ and the share of agreeing pairs."
+        )
     icc, agreed = one["agreement"]["icc2"].value, one["agreement"]["percent_agreement"].value
     if icc is not None and agreed is not None and icc < LOW_ICC and agreed > HIGH_AGREEMENT:
         notes.append(

@@ -67,6 +67,7 @@ def cohen_kappa(values: np.ndarray, weights: str) -> Estimate:
     """
     n, k = values.shape
     pairs, constant = [], 0
+    rated = int((np.isfinite(values).sum(axis=1) >= 2).sum())
     for first, second in itertools.combinations(range(k), 2):
         shared = np.isfinite(values[:, first]) & np.isfinite(values[:, second])
         if not shared.any():
@@ -82,7 +83,7 @@ def cohen_kappa(values: np.ndarray, weights: str) -> Estimate:
     cases = int(shared_by_any.sum())
     if not pairs:
         same = "Both readers of every pair gave one and the same value, so all agreement is what chance would give."
-        return undefined(same if constant else "No case was rated by two readers.", cases, k)
+        return undefined(same if constant else "No case was rated by two readers.", rated, k)
     value = float(np.mean([pair[0] for pair in pairs]))
     why = f"{constant} pairs of readers with one and the same value throughout are left out." if constant else None
     if cases < 3:
