@@ -260,6 +260,46 @@ def test_grades_and_a_truth_give_an_auc_without_a_second_arm(tmp_path: Path) -> 
     assert "Can they tell?" in (tmp_path / "out" / "analysis.html").read_text()
 
 
+def test_images_of_one_subject_are_one_subject(tmp_path: Path) -> None:
+    """Eight subjects with a real image, a made one and a copy of that: pairs are by subject, names do not matter."""
+    rng = np.random.default_rng(8)
+    header, rows = f"{HEADER},image_origin,subject", []
+    level, grades = rng.normal(size=8) * 3, {}
+    for s, reader in itertools.product(range(8), ("ada", "ben", "cyd")):
+        for arm, shift in (("scanner", 0.0), ("model", -1.0)):
+            grade = grades[s, reader, arm] = round(level[s] + shift + rng.normal() * 0.3, 3)
+            origin = "real" if arm == "scanner" else "synthetic"
+            for copy in range(1 if arm == "scanner" else 2):
+                rows.append(f"{reader},{arm}.s{s}.{copy},{arm},quality,0,{grade},{origin},s{s}")
+    path = write(tmp_path / "r.csv", rows, header)
+    told = json.loads(call("analyse", path, "--json", "-").stdout)
+    one = told["questions"]["quality"]
+    assert (one["cases"], one["units"]) == (24, 8)
+    assert any("24 cases are of 8 subjects" in text for text in told["caveats"])
+    compared = one["comparisons"]["model"]
+    assert compared["tests"]["matched_cases"]["n"] == 8
+    assert compared["tests"]["matched_cases"]["p"] == pytest.approx(2 / 2**8), "lower in every subject"
+    change = compared["effects"]["difference"]
+    apart = np.array(
+        [[grades[s, r, "model"] - grades[s, r, "scanner"] for r in ("ada", "ben", "cyd")] for s in range(8)]
+    )
+    assert change["value"] == pytest.approx(apart.mean())
+    assert change["high"] - change["low"] < 1.5, "level of subjects, SD 3, is not in their differences"
+    unknown = write(tmp_path / "u.csv", [row.rsplit(",", 1)[0] for row in rows], f"{HEADER},image_origin")
+    blind = judged(unknown)["quality"]
+    assert blind["units"] == 24
+    assert blind["comparisons"]["model"]["tests"]["matched_cases"] is None
+    wide = blind["comparisons"]["model"]["effects"]["difference"]
+    assert wide["high"] - wide["low"] > 3
+
+
+def test_two_subjects_of_one_case_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", ["a,c,real,q,0,1,s1", "b,c,real,q,0,1,s2"], f"{HEADER},subject")
+    result = call("analyse", path)
+    assert result.exit_code == 2
+    assert "line 3: expected one subject of case 'c'" in result.stderr.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("origins", "said"),
     [(("real", "scanner"), "line 3: expected an image_origin of real or synthetic, found 'scanner'"),

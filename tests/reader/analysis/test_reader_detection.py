@@ -165,6 +165,26 @@ def test_odds_ratio_of_one_reader_has_nearly_the_variance_of_the_model(rng: np.r
     assert np.log(one.high / one.low) / 2 == pytest.approx(1.96 * model.bse[0], rel=0.06)
 
 
+def test_the_spread_of_an_odds_ratio_is_over_subjects(rng: np.random.Generator) -> None:
+    """Copies of the cases add nothing, with one reader and with several; pairs of one subject make it narrower."""
+    values, second = study(rng, n=60)
+    units = np.tile(np.arange(120), 2)
+    for readers in (1, 3):
+        once = odds_ratio(values[:, :readers], second)
+        twice = odds_ratio(np.tile(values[:, :readers], (2, 1)), np.tile(second, 2), units)
+        apart = odds_ratio(np.tile(values[:, :readers], (2, 1)), np.tile(second, 2))
+        widths = [np.log(one.high / one.low) for one in (once, twice, apart)]
+        assert widths[1] == pytest.approx(widths[0], rel=0.02)
+        if readers == 1:
+            assert widths[2] == pytest.approx(widths[0] / np.sqrt(2), rel=0.02)
+    level = rng.normal(size=(60, 1)) * 1.5
+    seen = np.concatenate([level, level + 0.8]) + rng.normal(size=(120, 1)) * 0.5
+    graded, arm = np.digitize(seen, [-0.5, 0.4, 1.2]).astype(float), np.arange(120) >= 60
+    paired, alone = (odds_ratio(graded, arm, own) for own in (np.arange(120) % 60, None))
+    assert paired.value == alone.value
+    assert np.log(paired.high / paired.low) < 0.8 * np.log(alone.high / alone.low)
+
+
 def test_arms_apart_altogether_have_no_odds_ratio_but_a_superiority() -> None:
     second = np.arange(20) >= 10
     values = np.where(second[:, None], 3.0, np.arange(20)[:, None] % 2) * np.ones((20, 3))

@@ -17,6 +17,7 @@ from pathosynth.reader.analysis.kinds import CONFIDENCE
 from pathosynth.reader.analysis.modalities import compare_arms
 from pathosynth.reader.analysis.ratings import Question
 from pathosynth.reader.analysis.settings import Settings
+from pathosynth.reader.analysis.units import number_of
 
 FORMAT = 1
 """Of the JSON."""
@@ -48,15 +49,17 @@ def _question(question: Question, settings: Settings) -> dict[str, Any]:
         "missing": question.missing,
         "late_first_readings": question.late,
         "open_images": question.open,
-        "agreement": agreement(values, kind, settings.weights),
+        "units": number_of(question.units),
+        "agreement": agreement(values, kind, settings.weights, question.units),
     }
     if kind == "text":
         return found
     if kind == "graded" and question.coded.names:
         found["scale"] = list(question.coded.names)
     if len(question.arms) > 1:
+        own = {arm: question.of_arm(arm) for arm in question.arms}
         found["agreement_by_arm"] = {
-            arm: agreement(values[question.of_arm(arm)], kind, settings.weights) for arm in question.arms
+            arm: agreement(values[cases], kind, settings.weights, question.units[cases]) for arm, cases in own.items()
         }
     found["within_readers"] = _within(question, settings.weights)
     found["distribution"] = distribution(question)

@@ -29,6 +29,11 @@ def _of(one: Content) -> list[str]:
         notes.append(f"{readers} readers; what is said of readers in general rests on few, and intervals are wide.")
     if cases < FEW_CASES:
         notes.append(f"{cases} cases; intervals of agreement cover somewhat less than 95 % with so few.")
+    if one["units"] < cases:
+        notes.append(
+            f"{cases} cases are of {one['units']} subjects (or pairs by name), over which intervals and tests are; "
+            f"those of ICCs alone take cases for independent and are too narrow."
+        )
     asked = one["ratings"] + one["missing"]
     if one["missing"] > MUCH_MISSING * asked:
         notes.append(

@@ -66,7 +66,7 @@ def effects(values: np.ndarray, second: np.ndarray, units: np.ndarray) -> dict[s
     return {
         "difference": _difference(values, second, units),
         "superiority": auc_over_readers(pairs, (units[~second], units[second])),
-        "odds_ratio": odds_ratio(values, second),
+        "odds_ratio": odds_ratio(values, second, units),
     }
 
 

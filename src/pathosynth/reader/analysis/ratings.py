@@ -10,7 +10,7 @@ import numpy as np
 
 from pathosynth.reader.analysis.kinds import KINDS, Coded, asked_kind, code, infer_kind, missing
 from pathosynth.reader.analysis.origins import Case, real_cases
-from pathosynth.reader.analysis.rows import OPTIONS, QUESTION_KIND, Row
+from pathosynth.reader.analysis.rows import OPTIONS, QUESTION_KIND, SUBJECT, Row
 from pathosynth.runs.errors import ConfigError, InputError
 
 _NUMBER, _DECIMAL_COMMA = re.compile(r"[+-]?\d+([.,]\d+)?"), re.compile(r"[+-]?\d+,\d+")
@@ -32,7 +32,7 @@ class Question:
         repeated: (readings, 4): case, reader, first value and the value of a repeat, as indices and codes.
         positive: (cases,) truth of the cases, where a column says it.
         real: (cases,) whether a case is real; None where nothing says so.
-        units: (cases,) what is independent, as numbers: the same name in two arms is one unit.
+        units: (cases,) what is independent, as numbers: images of one subject, and the same name in two arms.
         missing: answers that are empty; with ticks that is an answer.
         late: first readings whose number says that another came before, which is not there.
         open: answers to images that the reader never closed.
@@ -181,7 +181,7 @@ def _question(
         name, kind, readers, cases, coded, values, ticked, np.array(repeated, float).reshape(-1, 4),
         positive=_positive(path, rows, cases),
         real=None if real is None else np.array([case in real for case in cases], bool),
-        units=np.unique([case for case, _ in cases], return_inverse=True)[1],
+        units=_units(path, rows, cases),
         missing=0 if kind == "ticks" else sum(missing(row.value) and row.value not in options for row in rows),
         late=sum(number > lowest for number in first.values()),
         open=sum(not row.complete for row in rows),
@@ -197,3 +197,16 @@ def _positive(path: Path, rows: Iterable[Row], cases: Sequence[tuple[str, str]])
         if known.setdefault(row.case, row.truth) != row.truth:
             raise InputError(f"{path}, line {row.line}: case '{row.case}' has another truth in an earlier line.")
     return np.array([known[case] for case, _ in cases], bool)
+
+
+def _units(path: Path, rows: Iterable[Row], cases: Sequence[Case]) -> np.ndarray:
+    """Subject of every case, or its name where the file does not say whom it stems from, as numbers."""
+    subjects: dict[Case, str] = {}
+    for row in rows:
+        if subjects.setdefault((row.case, row.arm), row.subject) != row.subject:
+            raise InputError(
+                f"{path}, line {row.line}: expected one {SUBJECT} of case '{row.case}', found another in an earlier "
+                f"line. Correct one."
+            )
+    named = [f"subject {subjects[case]}" if subjects[case] else f"case {case[0]}" for case in cases]
+    return np.asarray(np.unique(named, return_inverse=True)[1])

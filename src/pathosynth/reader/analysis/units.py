@@ -24,3 +24,10 @@ def summed(values: np.ndarray, units: np.ndarray) -> np.ndarray:
 def number_of(units: np.ndarray) -> int:
     """How many different units."""
     return len(np.unique(units))
+
+
+def too_few(units: np.ndarray) -> str:
+    """Why there is no interval over so few."""
+    n, cases = number_of(units), len(units)
+    of = "" if n == cases else f" of {n} subject{'s' * (n > 1)}"
+    return f"{cases} case{'s' * (cases != 1)}{of} are too few for an interval."
