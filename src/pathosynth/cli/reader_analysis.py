@@ -61,6 +61,12 @@ def analyse(
         float | None,
         typer.Option("--positive-above", metavar="GRADE", help="With --truth: grades above it say positive."),
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            "--margin", metavar="GRADES", help="Are arms worse than the reference by so much, or the same within it?"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of bootstraps; same seed, same result.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made in OUT.")] = False,
 ) -> None:
@@ -78,6 +84,7 @@ def analyse(
         "weights": weights,
         "truth": truth,
         "positive_above": positive_above,
+        "margin": margin,
         "seed": seed,
         "kinds": _pairs("kind", kinds, "QUESTION=KIND, e.g. --kind artefacts=ticks"),
         "scales": {

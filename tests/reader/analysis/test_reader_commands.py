@@ -167,6 +167,7 @@ def test_plans_are_told_in_a_line_and_as_json() -> None:
         (("--weights", "cubic"), "weights"),
         (("--real", "scaner"), "no such arm. "),
         (("--positive-above", "1"), "needs the truth of the cases"),
+        (("--margin", "0"), "margin"),
         (("--truth", "nosuch"), "nosuch is not among those found"),
     ],
 )
@@ -291,6 +292,27 @@ def test_images_of_one_subject_are_one_subject(tmp_path: Path) -> None:
     assert blind["comparisons"]["model"]["tests"]["matched_cases"] is None
     wide = blind["comparisons"]["model"]["effects"]["difference"]
     assert wide["high"] - wide["low"] > 3
+
+
+def test_a_margin_is_told_in_json_tables_page_and_words(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = [f"r{j},c{i}{arm},{arm},q,0,{round(2 + rng.normal() * 0.3, 2)}"
+            for j in range(4) for i in range(30) for arm in ("real", "made")]  # fmt: skip
+    path, out = write(tmp_path / "r.csv", rows), tmp_path / "out"
+    result = call("analyse", path, "-o", out, "--margin", 0.5)
+    assert "made by its mean grade" in result.stdout
+    assert "the same within 0.50" in result.stdout
+    found = json.loads((out / "analysis.json").read_text())["questions"]["q"]["comparisons"]["made"]
+    held, effect = found["margin"], found["effects"]["difference"]
+    assert (held["margin"], held["level"], held["not_worse"], held["equivalent"]) == (0.5, 0.9, True, True)
+    assert effect["low"] < held["low"] < effect["value"] < held["high"] < effect["high"]
+    page = (out / "analysis.html").read_text()
+    assert "the same within 0.50" in page
+    assert "--margin 0.5" in page
+    with (out / "comparisons.csv").open() as stream:
+        (row,) = (row for row in csv.DictReader(stream) if row["statistic"] == "difference_against_margin")
+    assert (float(row["low"]), float(row["null"])) == (held["low"], -0.5)
+    assert "not shown to be no worse by 0.01" in call("analyse", path, "--margin", 0.01).stdout
 
 
 def test_two_subjects_of_one_case_are_refused(tmp_path: Path) -> None:

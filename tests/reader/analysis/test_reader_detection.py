@@ -7,9 +7,9 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 from statsmodels.stats.proportion import proportion_confint
 
-from pathosynth.reader.analysis.comparison import compare
+from pathosynth.reader.analysis.comparison import against_margin, compare
 from pathosynth.reader.analysis.detection import detect
-from pathosynth.reader.analysis.estimate import superiority_score_interval, wilson, wilson_clustered
+from pathosynth.reader.analysis.estimate import superiority_score_interval, undefined, wilson, wilson_clustered
 from pathosynth.reader.analysis.intra import within_readers
 from pathosynth.reader.analysis.ordinal import odds_ratio
 from pathosynth.reader.analysis.superiority import sum_covariances
@@ -206,6 +206,25 @@ def test_tests_say_what_they_speak_of_and_are_scipy_s(rng: np.random.Generator) 
     assert tests["over_readers"]["n"] == 3
     assert "cannot fall below 0.25" in tests["over_readers"]["why"]
     assert compare(values, second, np.arange(60), 0)["tests"]["matched_cases"] is None
+
+
+def test_a_margin_is_met_as_two_one_sided_tests_say(rng: np.random.Generator) -> None:
+    """With one reader and pairs the difference is a mean of differences: scipy's one-sided t tests of it."""
+    level = rng.normal(size=40)
+    made, real = level + rng.normal(0.05, 0.3, 40), level + rng.normal(0, 0.3, 40)
+    values, second = np.r_[real, made][:, None], np.arange(80) >= 40
+    for margin in (0.05, 0.2, 0.5):
+        found = compare(values, second, np.arange(80) % 40, 0, margin)["margin"]
+        above = stats.ttest_1samp(made - real, -margin, alternative="greater").pvalue
+        below = stats.ttest_1samp(made - real, margin, alternative="less").pvalue
+        assert found["p_not_worse"] == pytest.approx(above, rel=0.05, abs=1e-5)
+        assert found["p_equivalent"] == pytest.approx(max(above, below), rel=0.05, abs=1e-5)
+        assert (found["not_worse"], found["equivalent"]) == (above < 0.05, max(above, below) < 0.05)
+    assert (found["low"], found["high"]) == pytest.approx(
+        tuple(stats.ttest_1samp(made - real, 0).confidence_interval(0.9)), rel=0.02
+    )
+    silent = against_margin(undefined("No reader rated cases of both arms."), 0.5)
+    assert (silent["not_worse"], silent["why"]) == (None, "No reader rated cases of both arms.")
 
 
 def test_small_tied_samples_are_tested_exactly() -> None:

@@ -99,7 +99,7 @@ def _comparisons(question: Question, settings: Settings) -> dict[str, Any]:
         kept = own | reference
         found[arm] = {
             "reference": name, "reference_is_real": question.tells,
-            **compare(question.values[kept], own[kept], question.units[kept], settings.seed),
+            **compare(question.values[kept], own[kept], question.units[kept], settings.seed, settings.margin),
         }  # fmt: skip
     _adjust(found)
     return found

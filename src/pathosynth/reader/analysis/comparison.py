@@ -13,7 +13,7 @@ from scipy import stats
 
 from pathosynth.metrics.statistics import FEWEST, paired
 from pathosynth.reader.analysis.detection import auc_over_readers
-from pathosynth.reader.analysis.estimate import Estimate, undefined
+from pathosynth.reader.analysis.estimate import Estimate, one_sided, quantile, undefined
 from pathosynth.reader.analysis.mrmc import mean_estimate, mean_over_readers
 from pathosynth.reader.analysis.ordinal import odds_ratio
 from pathosynth.reader.analysis.superiority import pair_scores, sum_covariances
@@ -26,7 +26,13 @@ EFFECTS = ("difference", "superiority", "odds_ratio")
 """Difference of means; P(higher) + P(equal) / 2; odds ratio of a higher grade. All of the arm against the reference."""
 
 
-def compare(values: np.ndarray, second: np.ndarray, units: np.ndarray, seed: int) -> dict[str, Any]:
+MARGIN_LEVEL = 0.9
+"""Of the interval that is held against a margin: its ends are those of two one-sided tests at 5 %."""
+
+
+def compare(
+    values: np.ndarray, second: np.ndarray, units: np.ndarray, seed: int, margin: float | None = None
+) -> dict[str, Any]:
     """Compare the cases of an arm with those of a reference arm.
 
     Args:
@@ -34,11 +40,13 @@ def compare(values: np.ndarray, second: np.ndarray, units: np.ndarray, seed: int
         second: (cases,) whether a case is of the arm; else it is of the reference.
         units: (cases,) of the cases; a unit in both arms is a matched pair.
         seed: of bootstraps.
+        margin: difference of mean grades that would not matter; with it there is `against_margin` as well.
     """
     both = np.isfinite(values[second]).any(axis=0) & np.isfinite(values[~second]).any(axis=0)
     if not both.any():
         missing = undefined("No reader rated cases of both arms.", readers=0)
-        return {"effects": dict.fromkeys(EFFECTS, missing), "tests": {}}
+        nothing: dict[str, Any] = {"effects": dict.fromkeys(EFFECTS, missing), "tests": {}}
+        return nothing if margin is None else nothing | {"margin": against_margin(missing, margin)}
     values = values[:, both]
     found = effects(values, second, units)
     tests = {
@@ -51,7 +59,31 @@ def compare(values: np.ndarray, second: np.ndarray, units: np.ndarray, seed: int
         "over_cases": _over_cases(values, second, units),
         "matched_cases": _matched(values, second, units, seed),
     }  # fmt: skip
-    return {"effects": found, "tests": tests}
+    if margin is None:
+        return {"effects": found, "tests": tests}
+    return {"effects": found, "tests": tests, "margin": against_margin(found["difference"], margin)}
+
+
+def against_margin(difference: Estimate, margin: float) -> dict[str, Any]:
+    """Is an arm not worse than the reference by a margin, or the same within it? One-sided tests at 5 %.
+
+    Not worse: the lower end of the 90 % interval of the difference lies above -margin. Equivalent: the upper one below
+    the margin as well (Schuirmann 1987).
+
+    Args:
+        difference: of means, arm minus reference; higher grades are better.
+        margin: in grades, above 0.
+    """
+    value, low95, df = difference.value, difference.low, difference.df or math.inf
+    if value is None or low95 is None:
+        return {"margin": margin, "level": MARGIN_LEVEL, "low": None, "high": None, "not_worse": None,
+                "p_not_worse": None, "equivalent": None, "p_equivalent": None, "why": difference.why}  # fmt: skip
+    error = (value - low95) / quantile(df)
+    low, high = (value + side * quantile(df, MARGIN_LEVEL) * error for side in (-1, 1))
+    above, below = one_sided((value + margin) / error, df), one_sided((margin - value) / error, df)
+    return {"margin": margin, "level": MARGIN_LEVEL, "low": low, "high": high, "not_worse": low > -margin,
+            "p_not_worse": above, "equivalent": low > -margin and high < margin, "p_equivalent": max(above, below),
+            "why": None}  # fmt: skip
 
 
 def effects(values: np.ndarray, second: np.ndarray, units: np.ndarray) -> dict[str, Estimate]:

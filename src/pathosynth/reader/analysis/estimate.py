@@ -55,14 +55,19 @@ def undefined(why: str, cases: int | None = None, readers: int | None = None) ->
     return Estimate(None, why=why, cases=cases, readers=readers)
 
 
-def quantile(df: float = math.inf) -> float:
+def quantile(df: float = math.inf, level: float = LEVEL) -> float:
     """How many standard errors lie on either side: of t with `df` degrees of freedom, normal where `df` is infinite."""
-    return float(special.ndtri((1 + LEVEL) / 2) if math.isinf(df) else special.stdtrit(df, (1 + LEVEL) / 2))
+    return float(special.ndtri((1 + level) / 2) if math.isinf(df) else special.stdtrit(df, (1 + level) / 2))
 
 
 def two_sided(statistic: float, df: float = math.inf) -> float:
     """P of a t or (infinite `df`) normal statistic."""
     return float(2 * (special.ndtr(-abs(statistic)) if math.isinf(df) else special.stdtr(df, -abs(statistic))))
+
+
+def one_sided(statistic: float, df: float = math.inf) -> float:
+    """P of a t or (infinite `df`) normal statistic that speaks for the alternative where it is large."""
+    return float(special.ndtr(-statistic) if math.isinf(df) else special.stdtr(df, -statistic))
 
 
 def wilson(share: float, n: float, z: float | None = None) -> tuple[float, float]:

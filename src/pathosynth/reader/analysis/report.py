@@ -1,7 +1,7 @@
 """From a file of ratings to a folder: one page that needs no network, the tables in it, and every number as JSON."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pathosynth.reader.analysis.rows import read_ratings
 from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.analysis.tables import tables
 from pathosynth.reader.analysis.words import NAMES as WORDS
-from pathosynth.reader.analysis.words import band, interval, told
+from pathosynth.reader.analysis.words import against, band, interval, told
 from pathosynth.runs.files import json_text, sha256, write_bytes, write_table, write_text
 from pathosynth.runs.record import RunRecord
 
@@ -111,8 +111,9 @@ def page(found: Analysis, pictures: Mapping[str, Mapping[str, Picture]], written
         written: tables beside the page.
         command: that makes it again.
     """
-    filters = {
-        "told": told, "interval": interval, "band": band, "percent": lambda value: number(100 * value, 0),
+    filters: dict[str, Callable[..., str]] = {
+        "told": told, "interval": interval, "band": band, "against": against,
+        "percent": lambda value: number(100 * value, 0),
         "words": lambda name: WORDS.get(name, name.replace("_", " ")),
     }  # fmt: skip
     return render(
@@ -137,6 +138,8 @@ def _command(path: Path, settings: Settings) -> str:
             parts += [f"--{option}", str(getattr(settings, option))]
     if settings.positive_above is not None:
         parts += ["--positive-above", f"{settings.positive_above:.15g}"]
+    if settings.margin is not None:
+        parts += ["--margin", f"{settings.margin:.15g}"]
     for arm in settings.real:
         parts += ["--real", arm]
     for name, kind in settings.kinds.items():

@@ -23,6 +23,8 @@ class Settings(Config):
     """Column that says whether a case is positive; arms are modalities then."""
     positive_above: float | None = None
     """Grade above which an answer says that a case is positive, where there is a truth."""
+    margin: float | None = pydantic.Field(None, gt=0)
+    """Difference of mean grades that would not matter: whether arms are worse than the reference by it, or the same."""
     seed: int = 0
     """Of bootstraps."""
 
