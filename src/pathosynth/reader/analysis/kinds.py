@@ -21,6 +21,9 @@ ORIGINS = ("real", "synthetic")
 ABSENT = ("", "na", "n/a", "nan", "null", ".", "*")
 """Values, whatever their case, that stand for no answer."""
 
+LARGEST = 1e100
+"""Of a grade: squares of larger ones, and of one over it, leave the range of numbers."""
+
 ASKED = {"scale": "graded", "choice": "nominal", "ticks": "ticks", "text": "text"}
 """What a study calls its questions; a scale or choice of real and synthetic is a detection."""
 
@@ -127,6 +130,11 @@ def _graded(path: Path, question: str, line: int, value: str) -> float:
     if missing(value):
         return math.nan
     number = _number(value)
+    if number is not None and math.isfinite(number) and number and not 1 / LARGEST <= abs(number) <= LARGEST:
+        raise InputError(
+            f"{path}, line {line}: expected a number between {1 / LARGEST:g} and {LARGEST:g} in size as answer to "
+            f"'{question}', found '{value}'. Give it in another unit."
+        )
     if number is None or not math.isfinite(number):
         raise InputError(
             f"{path}, line {line}: expected a finite number as most answers to '{question}' are, found '{value}'. "

@@ -20,6 +20,9 @@ QUESTION_KIND, OPTIONS = "question_kind", "options"
 """Columns of an export that say what a question is and which answers it has, joined by ``;``; the second is read where
 the first says something. May be absent. Other columns are ignored."""
 
+MOST_DIGITS = 9
+"""Of the number of a reading."""
+
 SEPARATORS = ",;\t"
 """What may stand between cells; the header shows which."""
 
@@ -164,7 +167,7 @@ def _row(path: Path, line: int, cells: Mapping[str, str], truth: str) -> Row:
                 f"missing or too many?"
             )
     repeat = cells["repeat"]
-    if not repeat.isascii() or not repeat.isdigit():
+    if not repeat.isascii() or not repeat.isdigit() or len(repeat) > MOST_DIGITS:
         raise InputError(f"{path}, line {line}: expected repeat 0, 1, 2 …, found '{repeat}'. 0 is the first reading.")
     asked = cells.get(QUESTION_KIND, "")
     if asked and asked not in ASKED:
