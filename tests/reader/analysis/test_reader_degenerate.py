@@ -151,7 +151,7 @@ def test_readers_who_never_share_a_case_are_told_of() -> None:
 
 
 def test_huge_and_tiny_numbers_stay_finite() -> None:
-    for scale in (1e-9, 1e9):
+    for scale in (1e-49, 1e-9, 1e9, 1e49):
         answers = {key: repr(scale * (i % 5)) for i, key in enumerate(grid(3, 8))}
         check(analysed(answers, "graded"))
 

@@ -140,6 +140,8 @@ def test_readers_with_equal_statistics_do_not_make_the_cases_more() -> None:
     equal = mean_over_readers([0.8] * 4, covariance, 38)
     assert equal.variance == pytest.approx(covariance.sum() / 16)
     assert equal.df == 38
+    tiny = mean_over_readers([0.6e-9, 0.75e-9, 0.85e-9, 1e-9], covariance * 1e-18, 38)
+    assert tiny.df == pytest.approx(mean_over_readers([0.6, 0.75, 0.85, 1.0], covariance, 38).df)
     apart = mean_over_readers([0.6, 0.75, 0.85, 1.0], covariance, 38)
     assert apart.variance == pytest.approx(np.var([0.6, 0.75, 0.85, 1.0], ddof=1) / 4 + 1e-6)
 

@@ -237,7 +237,7 @@ def test_a_truth_column_names_positive_cases(tmp_path: Path) -> None:
         ("a,c,real,q,first,1\n", "line 2: expected repeat 0, 1, 2"),
         ("a,c,real,q,-1,1\n", "line 2: expected repeat"),
         (f"a,c,real,q,{'9' * 5000},1\n", "line 2: expected repeat"),
-        ("a,c,real,q,0,1e200\na,d,real,q,0,2\n", "line 2: expected a number between 1e-100 and 1e.100 in size"),
+        ("a,c,real,q,0,1e200\na,d,real,q,0,2\n", "line 2: expected a number between 1e-50 and 1e.50 in size"),
         ("a,c,real,q,0,1\na,d,real,q,0,-1e-200\n", "line 3: expected a number between"),
         ("a,c,real,q,,1\n", "line 2: expected repeat"),
         ("a,c,real,q,0,1\na,c,real,q,0,2\n", "line 3: reader 'a' rated case 'c' on 'q' as repeat 0 in line 2 already"),

@@ -21,8 +21,8 @@ ORIGINS = ("real", "synthetic")
 ABSENT = ("", "na", "n/a", "nan", "null", ".", "*")
 """Values, whatever their case, that stand for no answer."""
 
-LARGEST = 1e100
-"""Of a grade: squares of larger ones, and of one over it, leave the range of numbers."""
+LARGEST = 1e50
+"""Of a grade: fourth powers of much larger ones, and of one over them, leave the range of numbers."""
 
 ASKED = {"scale": "graded", "choice": "nominal", "ticks": "ticks", "text": "text"}
 """What a study calls its questions; a scale or choice of real and synthetic is a detection."""

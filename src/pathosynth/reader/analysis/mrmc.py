@@ -184,7 +184,7 @@ def mean_over_readers(values: Sequence[float], covariance: np.ndarray, case_df: 
     if over_cases > total:
         return Mean(float(np.mean(values)), over_cases / r, case_df, r)
     squares = mean_square**2 / (r - 1) + (r * shared) ** 2 / case_df
-    return Mean(float(np.mean(values)), total / r, total**2 / squares if squares > 1e-30 else math.inf, r)
+    return Mean(float(np.mean(values)), total / r, total**2 / squares if squares > 1e-30 * total**2 else math.inf, r)
 
 
 def mean_estimate(mean: Mean, null: float | None = 0.0) -> Estimate:
