@@ -108,7 +108,7 @@ def coverage_of_arms(studies: int) -> None:
 
         def graded(rng: np.random.Generator, setting=(n, k, shift, reader, skill, case)) -> dict[str, Estimate]:
             values, second = drawn.two_arms(rng, *setting)
-            return effects(values, second)
+            return effects(values, second, np.arange(len(values)))
 
         def judged(rng: np.random.Generator, setting=(n, k, shift, reader, skill, case)) -> dict[str, Estimate]:
             values, second = drawn.two_arms(rng, *setting)
@@ -143,7 +143,7 @@ def errors(studies: int) -> None:
         found: dict[str, list[float]] = {}
         for _ in range(studies):
             values, second = drawn.two_arms(rng, n, k, 0.0, reader, skill, case)
-            told = compare(values, second, list(map(str, range(len(second)))), 0)
+            told = compare(values, second, np.arange(len(second)), 0)
             ps = {key: one["p"] for key, one in told["tests"].items() if one is not None}
             ps |= {key: one.p for key, one in told["effects"].items() if key != "superiority"}
             ps["every reading its own case (naive)"] = stats.mannwhitneyu(

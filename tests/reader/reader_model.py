@@ -122,6 +122,9 @@ class Model:
     def to_be_exported(self, cases: dict[str, str]) -> Iterator[tuple[Any, ...]]:
         for name, ended in self.ended.items():
             for position, (_, slot) in enumerate(self.places(name)):
-                for question, value in self.standing(name, slot.slot).items():
-                    if value:  # what was taken back or left empty is in the log alone
-                        yield name, position, question, cases[slot.file], value, int(position < len(ended))
+                complete, given = position < len(ended), self.standing(name, slot.slot)
+                if complete:  # no tick is an answer, whether a box was touched or not
+                    given["artefacts"] = given.get("artefacts") or []
+                for question, value in given.items():
+                    if value or (complete and question == "artefacts"):  # the rest is in the log alone
+                        yield name, position, question, cases[slot.file], value, int(complete)

@@ -23,6 +23,7 @@ from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.export import export
 from pathosynth.reader.folder import open_truth
 from pathosynth.reader.invites import invite
+from pathosynth.runs.errors import InputError
 
 ASKED = 80
 """Comments on every image."""
@@ -104,20 +105,33 @@ def test_what_a_comment_cannot_hold_is_refused_in_a_sentence(served: Served) -> 
 
 
 def test_hostile_names_stay_text_in_the_page_of_an_analysis(tmp_path: Path) -> None:
-    """As questions, arms, readers and answers of a file: no tag and no attribute differs from a page of plain words."""
+    """As questions, arms, readers and answers of a file: no tag and no attribute differs from a page of plain words.
+
+    Names have one line, and those with more are refused; answers may have several.
+    """
     texts = [text for text in dict.fromkeys(text.strip() for text in hostile_texts()) if text]
-    told = analysed(tmp_path / "hostile.csv", texts)
+    broken = [text for text in texts if in_one_line(text) != text]
+    with pytest.raises(InputError, match="in one line, found a line break"):
+        analysed(tmp_path / "broken.csv", broken, names=broken)
+    lines = {in_one_line(text): text for text in texts}
+    texts = list(lines)
+    told = analysed(tmp_path / "hostile.csv", list(lines.values()))
     plain = analysed(tmp_path / "hostile.csv", [f"word{n}" for n in range(len(texts))])
     assert told.headings[: len(texts)] == texts
     assert told.tags == plain.tags
 
 
-def analysed(path: Path, names: list[str]) -> Shape:
-    """The page of a file in which a question, its one arm, reader and answer all have the same name."""
+def in_one_line(text: str) -> str:
+    return re.sub(r"[\r\n]+", " ", text)
+
+
+def analysed(path: Path, answers: list[str], names: list[str] | None = None) -> Shape:
+    """The page of a file in which a question, its one arm and reader have the name of the answer, in one line."""
+    names = names or list(map(in_one_line, answers))
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["reader", "case", "arm", "question", "repeat", "value"])
-        writer.writerows([name, "case", name, name, 0, name] for name in names)
+        writer.writerows([name, "case", name, name, 0, text] for name, text in zip(names, answers, strict=True))
     found = analyse_file(path, Settings(kinds=dict.fromkeys(names, "text")))
     return Shape(page(found, {name: {} for name in names}, [], "command"))
 

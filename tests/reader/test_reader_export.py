@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,8 @@ import pytest
 from reader_served import Served
 
 from pathosynth.cli import app
+from pathosynth.reader.analysis.report import analyse_file
+from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.export import export
 from pathosynth.reader.folder import open_truth
 
@@ -50,8 +53,7 @@ def test_the_long_table_says_who_saw_what(read_study: Served, tmp_path: Path) ->
         image = truth.images[slot.file]
         mine = {row["question"]: row for row in rows if row["position"] == str(number) and row["reader"] == "R1"}
         wanted = {"quality": str(number % 4), "diagnostic": str(number % 4), "origin": "real-sure"}
-        if number != 4:
-            wanted["artefacts"] = "noise;blur"
+        wanted["artefacts"] = "" if number == 4 else "noise;blur"
         if number == 3:
             wanted["comment"] = "'=1+1\tand\nmore"
         assert {question: row["value"] for question, row in mine.items()} == wanted
@@ -162,3 +164,31 @@ def test_an_export_can_be_analysed_as_it_is(read_study: Served, tmp_path: Path) 
     accuracy = origin["detection"]["readers"]["R1"]["accuracy"]
     assert (accuracy["value"], accuracy["cases"]) == (pytest.approx(2 / 5), 5), "all five were called real, two are"
     assert "scanner" in next((tmp_path / "page").glob("*.html")).read_text()
+
+
+def test_images_without_a_tick_count_in_the_share_of_images_with_one(
+    toy: Path, serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """Of five images one had noise, one box was ticked and unticked, and the others were never touched: 1 of 5."""
+    served = serve(toy)
+    browser = served.browser("R1")
+    for number in range(8):
+        slot = browser.current()
+        if number in (2, 3):
+            browser.answer(slot, "artefacts", ["noise"])
+        if number == 3:
+            browser.answer(slot, "artefacts", [])
+        browser.rate(slot, str(number % 4))
+    export(served.opened, open_truth(served.opened, None), "", tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out" / "ratings.csv").open(newline="")))
+    ticks = [row for row in rows if row["question"] == "artefacts"]
+    assert [row["value"] for row in ticks] == ["noise", *[""] * 5]
+    assert {row["complete"] for row in ticks} == {"1"}
+    found = analyse_file(tmp_path / "out" / "ratings.csv", Settings()).content
+    one = found["questions"]["artefacts"]
+    assert one["kind"] == "ticks", "although nobody ticked two boxes of an image"
+    assert list(one["options"]) == ["motion", "steps", "noise", "blur", "anatomy"]
+    assert one["options"]["motion"]["share_ticked"]["model"].value == 0
+    assert (one["cases"], one["ratings"], one["missing"]) == (5, 5, 0)
+    shares = one["options"]["noise"]["share_ticked"]
+    assert sum(shares[arm].value * cases for arm, cases in one["arms"].items()) == pytest.approx(1)

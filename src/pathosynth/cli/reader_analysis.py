@@ -28,17 +28,27 @@ def analyse(
         Path | None, typer.Option("-o", "--output", help="Folder for a page (HTML), its tables (CSV) and the JSON.")
     ] = None,
     real: Annotated[
-        str,
+        list[str],
         typer.Option(
-            "--real", metavar="ARM", help="Arm of the real cases; by default what image_origin says, or real."
+            "--real",
+            metavar="ARM",
+            help="Arm of real cases, several times for several; by default what image_origin says of each, or real.",
         ),
-    ] = "",
+    ] = [],  # noqa: B006, typer needs the plain default
     kinds: Annotated[
         list[str],
         typer.Option(
             "--kind",
             metavar="QUESTION=KIND",
-            help="Kind of a question where the values do not show it: graded, detection, nominal, ticks or text.",
+            help="Kind of a question where file and values do not show it: graded, detection, nominal, ticks or text.",
+        ),
+    ] = [],  # noqa: B006, typer needs the plain default
+    scales: Annotated[
+        list[str],
+        typer.Option(
+            "--scale",
+            metavar="QUESTION=LOWEST,…,HIGHEST",
+            help="Grades in words, in their order; an export says them itself.",
         ),
     ] = [],  # noqa: B006, typer needs the plain default
     weights: Annotated[
@@ -47,6 +57,16 @@ def analyse(
     truth: Annotated[
         str, typer.Option("--truth", metavar="COLUMN", help="Column with each case's truth; arms are then modalities.")
     ] = "",
+    positive_above: Annotated[
+        float | None,
+        typer.Option("--positive-above", metavar="GRADE", help="With --truth: grades above it say positive."),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            "--margin", metavar="GRADES", help="Are arms worse than the reference by so much, or the same within it?"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of bootstraps; same seed, same result.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made in OUT.")] = False,
 ) -> None:
@@ -63,9 +83,15 @@ def analyse(
     values = {
         "weights": weights,
         "truth": truth,
+        "positive_above": positive_above,
+        "margin": margin,
         "seed": seed,
-        "kinds": _pairs(kinds),
-        **({"real": real} if real else {}),
+        "kinds": _pairs("kind", kinds, "QUESTION=KIND, e.g. --kind artefacts=ticks"),
+        "scales": {
+            name: tuple(word.strip() for word in words.split(","))
+            for name, words in _pairs("scale", scales, "QUESTION=GRADES, e.g. --scale quality=poor,fair,good").items()
+        },
+        "real": tuple(real),
     }
     settings = build_config(Settings, values, "reader analyse")
     found = analyse_file(ratings, settings)
@@ -121,12 +147,12 @@ def power(
     show(found.as_json(), common, found.words())
 
 
-def _pairs(texts: list[str]) -> dict[str, Any]:
-    """``QUESTION=KIND`` pairs as a dictionary."""
+def _pairs(option: str, texts: list[str], expected: str) -> dict[str, Any]:
+    """``NAME=VALUE`` pairs as a dictionary."""
     found = {}
     for text in texts:
-        name, equals, kind = text.rpartition("=")
+        name, equals, value = text.rpartition("=")
         if not equals or not name:
-            raise ConfigError(f"--kind {text}: expected QUESTION=KIND, e.g. --kind artefacts=ticks.")
-        found[name] = kind
+            raise ConfigError(f"--{option} {text}: expected {expected}.")
+        found[name] = value
     return found

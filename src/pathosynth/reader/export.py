@@ -19,8 +19,8 @@ from pathosynth.runs.errors import ConfigError
 from pathosynth.runs.files import json_text, write_text
 
 COLUMNS = ("reader", "case", "arm", "question", "repeat", "value", "elapsed_ms", "answered_at", "position", "block",
-           "image_origin", "subject", "complete")  # fmt: skip
-"""Of the long table; `reader analyse` needs the first six."""
+           "image_origin", "subject", "complete", "question_kind", "options")  # fmt: skip
+"""Of the long table; `reader analyse` needs the first six, and need not guess what was asked with the last two."""
 
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|\t")
 """How a spreadsheet's formulas begin; the tables put ' before such a text, the JSON has it as it was written."""
@@ -48,9 +48,9 @@ def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[s
     ratings = standing(opened, answers, truth)
     read = [rating for rating in ratings if not rating.training]
     taught = [rating for rating in ratings if rating.training]
-    write_text(out / "ratings.csv", long_table(read))
+    write_text(out / "ratings.csv", long_table(read, opened.protocol.questions))
     if any(block.kind == "training" for block in opened.plan.readers[0]):
-        write_text(out / "training.csv", long_table(taught))
+        write_text(out / "training.csv", long_table(taught, opened.protocol.questions))
     write_text(out / "ratings.json", json_text(_everything(opened, truth, answers, read, taught)))
     _write_bids(out / "bids", opened, read)
     for question in filter(detection_scale, opened.protocol.questions):
@@ -63,13 +63,19 @@ def export(opened: Opened, truth: TruthFile, database: str, out: Path) -> dict[s
     }
 
 
-def long_table(ratings: Iterable[Rating]) -> str:
-    """CSV with one row per answer; several ticks are joined by semicolons."""
+def long_table(ratings: Iterable[Rating], questions: Sequence[Question]) -> str:
+    """CSV with one row per answer; several ticks are joined by semicolons, as options are, and none is an empty value.
+
+    Args:
+        ratings: in the order of the rows.
+        questions: that were asked; options of a scale are in its order.
+    """
+    asked = {one.id: (one.kind, ";".join(option.value for option in one.options)) for one in questions}
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for rating in ratings:
-        facts = _facts(rating)
+        facts = _facts(rating) | dict(zip(COLUMNS[-2:], asked[rating.question], strict=True))
         writer.writerow(["" if facts[name] is None else facts[name] for name in COLUMNS])
     return stream.getvalue()
 
@@ -147,7 +153,7 @@ def _dictionary(questions: Sequence[Question]) -> dict[str, Any]:
         meaning: dict[str, Any] = {"Description": question.prompt}
         levels = {option.value: option.label for option in question.options}
         if question.kind == "ticks":
-            meaning["Description"] += f". Any of {', '.join(levels)}, joined by semicolons."
+            meaning["Description"] += f". Any of {', '.join(levels)}, joined by semicolons; n/a where none was ticked."
         elif levels:
             meaning["Levels"] = levels
         told[question.id] = meaning

@@ -44,7 +44,8 @@ class Rating:
         question: what was asked.
         repeat: 0 at the first showing, 1 at the second.
         value: text, or a list for ticks.
-        elapsed_ms: time it took, as the browser measured it; None where an older answer came back by an undo.
+        elapsed_ms: time it took, as the browser measured it; None where an older answer came back by an undo, or
+            where boxes were never touched.
         answered_at: UTC.
         position: of the image in the reader's order, from 0.
         block: the sitting.
@@ -86,25 +87,36 @@ def read_answers(opened: Opened, database: str) -> Answers:
 
 
 def standing(opened: Opened, answers: Answers, truth: TruthFile) -> list[Rating]:
-    """The answers that stand, by reader, order and question; what was taken back is left out, and so is the empty."""
+    """The answers that stand, by reader, order and question.
+
+    What was taken back is left out, and so is the empty, but for ticks of a closed image: none of them is an answer,
+    whether the reader touched a box or not, and is an empty list here.
+    """
     plan = places_of(opened.plan)
     found = {reader: {place.slot.slot: place for place in plan[index]} for reader, index in answers.places.items()}
     repeats = {reader: _repeats(plan[index]) for reader, index in answers.places.items()}
-    closed = {(row.reader, row.slot) for row in answers.rows if row.kind == "complete"}
-    last: dict[tuple[str, int, str], Rating] = {}
-    for row in answers.rows:
-        if row.kind not in ("answer", "undo"):
-            continue
-        place = found[row.reader][row.slot]
-        last[row.reader, place.position, row.question] = Rating(
-            reader=row.reader, truth=truth.images[place.slot.file], question=row.question,
-            repeat=repeats[row.reader][place.position], value=json.loads(row.value), elapsed_ms=row.elapsed_ms,
-            answered_at=row.at, position=place.position, block=place.block.name,
-            training=place.block.kind == "training", complete=(row.reader, row.slot) in closed,
-        )  # fmt: skip
     order = {question.id: number for number, question in enumerate(opened.protocol.questions)}
-    keys = sorted(last, key=lambda key: (answers.places[key[0]], key[1], order[key[2]]))
-    return [last[key] for key in keys if last[key].value]
+    ticks = {question.id for question in opened.protocol.questions if question.kind == "ticks"}
+    closing = {(row.reader, row.slot): row for row in answers.rows if row.kind == "complete"}
+    last = {(row.reader, row.slot, row.question): row for row in answers.rows if row.kind in ("answer", "undo")}
+    for (reader, slot), row in closing.items():
+        for question in ticks:
+            last.setdefault((reader, slot, question), row)
+
+    ratings = []
+    for (reader, slot, question), row in last.items():
+        place, complete, answered = found[reader][slot], (reader, slot) in closing, row.kind != "complete"
+        unticked = complete and question in ticks
+        value = (json.loads(row.value) if answered else None) or ([] if unticked else None)
+        if value is None:
+            continue
+        ratings.append(Rating(
+            reader=reader, truth=truth.images[place.slot.file], question=question,
+            repeat=repeats[reader][place.position], value=value, elapsed_ms=row.elapsed_ms if answered else None,
+            answered_at=row.at, position=place.position, block=place.block.name,
+            training=place.block.kind == "training", complete=complete,
+        ))  # fmt: skip
+    return sorted(ratings, key=lambda one: (answers.places[one.reader], one.position, order[one.question]))
 
 
 def reader_progress(opened: Opened, answers: Answers) -> list[dict[str, Any]]:

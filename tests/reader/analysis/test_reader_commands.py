@@ -1,13 +1,16 @@
 """The commands: ratings in, JSON, page and tables out; plans; and what wrong use is told."""
 
 import csv
+import itertools
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner, Result
 from van_dyke import MODALITIES, POSITIVE, RATINGS
 
@@ -160,7 +163,11 @@ def test_plans_are_told_in_a_line_and_as_json() -> None:
     [
         (("--kind", "quality"), "expected QUESTION=KIND"),
         (("--kind", "nosuch=graded"), "no such question"),
+        (("--scale", "quality"), "expected QUESTION=GRADES"),
         (("--weights", "cubic"), "weights"),
+        (("--real", "scaner"), "no such arm. "),
+        (("--positive-above", "1"), "needs the truth of the cases"),
+        (("--margin", "0"), "margin"),
         (("--truth", "nosuch"), "nosuch is not among those found"),
     ],
 )
@@ -178,3 +185,173 @@ def test_without_an_arm_called_real_the_page_says_what_to_do(tmp_path: Path) -> 
     assert "Say with --real which arm is real" in told["why"]
     named = json.loads(call("analyse", path, "--json", "-", "--real", "mri").stdout)["questions"]["origin"]["detection"]
     assert named["pooled"]["accuracy"]["value"] == 0.5
+
+
+ORIGINS = f"{HEADER},image_origin"
+
+
+def judged(path: Path, *more: object) -> dict[str, dict[str, Any]]:
+    return json.loads(call("analyse", path, "--json", "-", *more).stdout)["questions"]
+
+
+def test_several_real_arms_are_real_together(tmp_path: Path) -> None:
+    """Of siteA all cases are called real, of siteB and of the model half: 3 of 4 real ones, half of the others."""
+    said = {"siteA": ("real", "real"), "siteB": ("real", "synthetic"), "model": ("synthetic", "real")}
+    rows = []
+    for arm, words in said.items():
+        origin = "synthetic" if arm == "model" else "Real"
+        for i, reader in itertools.product(range(8), ("ada", "ben")):
+            rows += [f"{reader},{arm}{i},{arm},origin,0,{words[i % 2]},{origin}"]
+            rows += [f"{reader},{arm}{i},{arm},quality,0,{i % 2 + (arm != 'model')},{origin}"]
+    path = write(tmp_path / "r.csv", rows, ORIGINS)
+    found = judged(path)
+    one = found["origin"]["detection"]
+    assert one["real"] == "siteA + siteB"
+    assert (one["pooled"]["specificity"]["value"], one["pooled"]["sensitivity"]["value"]) == (0.75, 0.5)
+    compared = found["quality"]["comparisons"]
+    assert {arm: own["reference"] for arm, own in compared.items()} == {"model": "siteA + siteB"}
+    assert compared["model"]["effects"]["difference"]["value"] == pytest.approx(-1)
+    by_hand = write(tmp_path / "h.csv", [row.rsplit(",", 1)[0] for row in rows])
+    assert judged(by_hand, "--real", "sitea", "--real", "SITEB")["origin"]["detection"] == one
+    alone = judged(by_hand, "--real", "siteA")["origin"]["detection"]
+    assert (alone["real"], list(alone["arms"])) == ("siteA", ["siteB", "model"])
+
+
+def test_real_and_synthetic_cases_of_one_arm_are_told_by_their_origin(tmp_path: Path) -> None:
+    rows = [f"{reader},c{i},t2w,origin,0,{'real' if i < 6 else 'synthetic'},{'real' if i < 5 else 'synthetic'}"
+            for i, reader in itertools.product(range(10), ("ada", "ben"))]  # fmt: skip
+    path = write(tmp_path / "r.csv", rows, ORIGINS)
+    one = judged(path)["origin"]["detection"]
+    assert (one["real"], one["pooled"]["accuracy"]["value"]) == ("real cases", 0.9)
+    same = judged(path, "--truth", "image_origin")["origin"]["detection"]["pooled"]
+    assert (same["accuracy"]["value"], same["sensitivity"]["value"]) == (0.9, 0.8)
+
+
+def test_a_case_read_in_two_ways_is_one_case(tmp_path: Path) -> None:
+    """The same answers in both arms: what is said of both is as uncertain as what is said of one."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for i, reader in itertools.product(range(24), ("ada", "ben", "cyd")):
+        word = "synthetic" if (i % 2 == 1) == (rng.random() < 0.7) else "real"
+        rows += [f"{reader},c{i},{arm},origin,0,{word},{i % 2}" for arm in ("slices", "volume")]
+    one = judged(write(tmp_path / "r.csv", rows, f"{HEADER},made"), "--truth", "made")["origin"]["detection"]
+    assert list(one["arms"]) == ["slices", "volume"]
+    for arm in ("slices", "volume"):
+        ends = [one["arms"][arm]["pooled"]["accuracy"][end] for end in ("value", "low", "high")]
+        assert ends == pytest.approx([one["pooled"]["accuracy"][end] for end in ("value", "low", "high")])
+
+
+def test_grades_and_a_truth_give_an_auc_without_a_second_arm(tmp_path: Path) -> None:
+    """Confidence from 1 to 5 in one arm: scikit-learn's AUC of each reader; a limit gives accuracy as well."""
+    rng = np.random.default_rng(5)
+    sick = np.arange(30) % 2
+    grades = np.clip(np.round(rng.normal(2.5 + sick[:, None], 1.0, (30, 3))), 1, 5).astype(int)
+    rows = [f"r{j},c{i},mri,confidence,0,{grades[i, j]},{sick[i]}" for i in range(30) for j in range(3)]
+    path = write(tmp_path / "r.csv", rows, f"{HEADER},sick")
+    one = judged(path, "--truth", "sick")["confidence"]["detection"]
+    aucs = [roc_auc_score(sick, grades[:, j]) for j in range(3)]
+    assert [one["readers"][f"r{j}"]["auc"]["value"] for j in range(3)] == pytest.approx(aucs)
+    assert one["pooled"]["auc"]["value"] == pytest.approx(np.mean(aucs))
+    assert one["pooled"]["auc"]["low"] < np.mean(aucs) < one["pooled"]["auc"]["high"]
+    assert "--positive-above" in one["pooled"]["accuracy"]["why"]
+    limited = judged(path, "--truth", "sick", "--positive-above", 3)["confidence"]["detection"]
+    assert limited["pooled"]["accuracy"]["value"] == pytest.approx(((grades > 3) == sick[:, None]).mean())
+    assert limited["pooled"]["auc"] == one["pooled"]["auc"]
+    assert call("analyse", path, "--truth", "sick", "-o", tmp_path / "out", "-q").exit_code == 0
+    assert "Can they tell?" in (tmp_path / "out" / "analysis.html").read_text()
+
+
+def test_images_of_one_subject_are_one_subject(tmp_path: Path) -> None:
+    """Eight subjects with a real image, a made one and a copy of that: pairs are by subject, names do not matter."""
+    rng = np.random.default_rng(8)
+    header, rows = f"{HEADER},image_origin,subject", []
+    level, grades = rng.normal(size=8) * 3, {}
+    for s, reader in itertools.product(range(8), ("ada", "ben", "cyd")):
+        for arm, shift in (("scanner", 0.0), ("model", -1.0)):
+            grade = grades[s, reader, arm] = round(level[s] + shift + rng.normal() * 0.3, 3)
+            origin = "real" if arm == "scanner" else "synthetic"
+            for copy in range(1 if arm == "scanner" else 2):
+                rows.append(f"{reader},{arm}.s{s}.{copy},{arm},quality,0,{grade},{origin},s{s}")
+    path = write(tmp_path / "r.csv", rows, header)
+    told = json.loads(call("analyse", path, "--json", "-").stdout)
+    one = told["questions"]["quality"]
+    assert (one["cases"], one["units"]) == (24, 8)
+    assert any("24 cases are of 8 subjects" in text for text in told["caveats"])
+    compared = one["comparisons"]["model"]
+    assert compared["tests"]["matched_cases"]["n"] == 8
+    assert compared["tests"]["matched_cases"]["p"] == pytest.approx(2 / 2**8), "lower in every subject"
+    change = compared["effects"]["difference"]
+    apart = np.array(
+        [[grades[s, r, "model"] - grades[s, r, "scanner"] for r in ("ada", "ben", "cyd")] for s in range(8)]
+    )
+    assert change["value"] == pytest.approx(apart.mean())
+    assert change["high"] - change["low"] < 1.5, "level of subjects, SD 3, is not in their differences"
+    unknown = write(tmp_path / "u.csv", [row.rsplit(",", 1)[0] for row in rows], f"{HEADER},image_origin")
+    blind = judged(unknown)["quality"]
+    assert blind["units"] == 24
+    assert blind["comparisons"]["model"]["tests"]["matched_cases"] is None
+    wide = blind["comparisons"]["model"]["effects"]["difference"]
+    assert wide["high"] - wide["low"] > 3
+
+
+def test_a_margin_is_told_in_json_tables_page_and_words(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = [f"r{j},c{i}{arm},{arm},q,0,{round(2 + rng.normal() * 0.3, 2)}"
+            for j in range(4) for i in range(30) for arm in ("real", "made")]  # fmt: skip
+    path, out = write(tmp_path / "r.csv", rows), tmp_path / "out"
+    result = call("analyse", path, "-o", out, "--margin", 0.5)
+    assert "made by its mean grade" in result.stdout
+    assert "the same within 0.50" in result.stdout
+    found = json.loads((out / "analysis.json").read_text())["questions"]["q"]["comparisons"]["made"]
+    held, effect = found["margin"], found["effects"]["difference"]
+    assert (held["margin"], held["level"], held["not_worse"], held["equivalent"]) == (0.5, 0.9, True, True)
+    assert effect["low"] < held["low"] < effect["value"] < held["high"] < effect["high"]
+    page = (out / "analysis.html").read_text()
+    assert "the same within 0.50" in page
+    assert "--margin 0.5" in page
+    with (out / "comparisons.csv").open() as stream:
+        (row,) = (row for row in csv.DictReader(stream) if row["statistic"] == "difference_against_margin")
+    assert (float(row["low"]), float(row["null"])) == (held["low"], -0.5)
+    assert "not shown to be no worse by 0.01" in call("analyse", path, "--margin", 0.01).stdout
+
+
+def test_two_subjects_of_one_case_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", ["a,c,real,q,0,1,s1", "b,c,real,q,0,1,s2"], f"{HEADER},subject")
+    result = call("analyse", path)
+    assert result.exit_code == 2
+    assert "line 3: expected one subject of case 'c'" in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("origins", "said"),
+    [(("real", "scanner"), "line 3: expected an image_origin of real or synthetic, found 'scanner'"),
+     (("real", ""), "line 3: expected an image_origin of real or synthetic, found ''"),
+     (("real", "synthetic"), "line 3: expected one image_origin of case 'c', found another")],
+)  # fmt: skip
+def test_an_origin_that_cannot_be_is_refused(tmp_path: Path, origins: tuple[str, str], said: str) -> None:
+    rows = [f"{reader},c,t2w,origin,0,real,{origin}" for reader, origin in zip("ab", origins, strict=True)]
+    result = call("analyse", write(tmp_path / "r.csv", rows, ORIGINS))
+    assert result.exit_code == 2
+    assert said in result.stderr.replace("\n", " ")
+
+
+def test_a_reference_that_is_only_the_first_arm_is_told_of(tmp_path: Path) -> None:
+    rows = [f"r{j},c{i}{arm},{arm},q,0,{i % 3}" for j in range(2) for i in range(4) for arm in ("made", "mri")]
+    told = json.loads(call("analyse", write(tmp_path / "r.csv", rows), "--json", "-").stdout)
+    assert told["questions"]["q"]["comparisons"]["mri"]["reference_is_real"] is False
+    assert any("'made' is the reference because it comes first" in text for text in told["caveats"])
+    stated = json.loads(call("analyse", tmp_path / "r.csv", "--json", "-", "--real", "mri").stdout)
+    assert not any("because it comes first" in text for text in stated["caveats"])
+
+
+def test_grades_in_words_are_compared_in_their_order(tmp_path: Path) -> None:
+    """And the page names the command that makes it again, scale and all."""
+    rows = [f"r{j},c{i},{arm},q,0,{word}" for j in range(3) for i in range(4)
+            for arm, word in (("real", "excellent"), ("made", "poor" if i % 2 else "good"))]  # fmt: skip
+    out, path = tmp_path / "out", write(tmp_path / "r.csv", rows)
+    assert call("analyse", path, "-o", out, "-q", "--scale", "q=poor, good,excellent").exit_code == 0
+    one = json.loads((out / "analysis.json").read_text())["questions"]["q"]
+    assert (one["kind"], one["scale"]) == ("graded", ["poor", "good", "excellent"])
+    assert one["distribution"]["made"]["counts"] == {"poor": 6, "good": 6, "excellent": 0}
+    assert one["comparisons"]["made"]["effects"]["difference"]["value"] == pytest.approx(-1.5)
+    assert "--scale q=poor,good,excellent" in (out / "analysis.html").read_text()

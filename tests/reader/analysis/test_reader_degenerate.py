@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pathosynth.reader.analysis.agreement import NAMES
 from pathosynth.reader.analysis.analyse import analyse, as_json
-from pathosynth.reader.analysis.ratings import Row, questions
+from pathosynth.reader.analysis.ratings import questions
 from pathosynth.reader.analysis.report import Analysis, page
+from pathosynth.reader.analysis.rows import Row
 from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.analysis.tables import tables
 from pathosynth.runs.files import json_text
@@ -103,8 +104,26 @@ def test_constant_answers_are_told_of_in_plain_words(readers: int, cases: int) -
     found = analysed(grid(readers, cases), "graded")
     check(found)
     assert all(found[name].value is None for name in NAMES)
+    assert not any("All ratings are 2" in found[name].why for name in NAMES)
+    assert found["weighted_kappa"].cases == (cases if readers > 1 else 0)
     agreed = found["questions"]["q"]["agreement"]["percent_agreement"]
     assert agreed.value == (1.0 if readers > 1 else None)
+
+
+def test_a_reader_without_any_rating_takes_no_icc_from_the_others() -> None:
+    answers = {key: str(len(key[1]) % 4) if key[0] != "r1" else "NA" for key in grid(4, 8)}
+    answers["r0", "c", "real", 0] = "3"
+    without = {key: value for key, value in answers.items() if key[0] != "r1"}
+    found, known = analysed(answers, "graded"), analysed(without, "graded")
+    assert found["icc2"] == known["icc2"]
+    assert (found["icc2"].readers, found["icc2"].cases) == (3, 8)
+    assert "q: 1 of 4 readers gave no rating at all; ICCs are those of the others." in found["caveats"]
+
+
+def test_text_alone_has_a_sentence_for_every_statistic() -> None:
+    found = analysed({("r0", "c", "real", 0): "odd", ("r1", "c", "real", 0): "fine"}, "text")
+    check(found)
+    assert all("say so with --kind or --scale" in found[name].why for name in NAMES)
 
 
 def test_one_reader_is_told_of() -> None:
@@ -118,6 +137,7 @@ def test_unanimous_readers_of_varying_cases_agree_wholly() -> None:
     answers = {key: str(len(key[1]) % 4) for key in grid(3, 12)}
     found = analysed(answers, "graded")
     check(found)
+    assert any("intervals of ICCs have no width, however few the 12 cases" in text for text in found["caveats"])
     for name in NAMES:
         assert found[name].value == pytest.approx(1), name
         assert found[name].high == pytest.approx(1)
@@ -131,7 +151,7 @@ def test_readers_who_never_share_a_case_are_told_of() -> None:
 
 
 def test_huge_and_tiny_numbers_stay_finite() -> None:
-    for scale in (1e-9, 1e9):
+    for scale in (1e-49, 1e-9, 1e9, 1e49):
         answers = {key: repr(scale * (i % 5)) for i, key in enumerate(grid(3, 8))}
         check(analysed(answers, "graded"))
 

@@ -134,6 +134,26 @@ def test_without_shared_cases_the_mean_over_readers_has_the_one_sample_t_interva
     assert found.p == pytest.approx(t.pvalue)
 
 
+def test_readers_with_equal_statistics_do_not_make_the_cases_more() -> None:
+    """Four readers of one AUC who share little: the variance is that of their mean over cases, not what they share."""
+    covariance = np.full((4, 4), 1e-6) + np.diag(np.full(4, 4e-3))
+    equal = mean_over_readers([0.8] * 4, covariance, 38)
+    assert equal.variance == pytest.approx(covariance.sum() / 16)
+    assert equal.df == 38
+    tiny = mean_over_readers([0.6e-9, 0.75e-9, 0.85e-9, 1e-9], covariance * 1e-18, 38)
+    assert tiny.df == pytest.approx(mean_over_readers([0.6, 0.75, 0.85, 1.0], covariance, 38).df)
+    apart = mean_over_readers([0.6, 0.75, 0.85, 1.0], covariance, 38)
+    assert apart.variance == pytest.approx(np.var([0.6, 0.75, 0.85, 1.0], ddof=1) / 4 + 1e-6)
+
+
+def test_readers_with_equal_differences_do_not_make_the_cases_more() -> None:
+    """Three readers who each gain 0.05: the variance of a difference is that of the mean over cases."""
+    flat = np.full((6, 6), 2e-4) + np.diag(np.full(6, 1e-3))
+    found = compare_modalities(np.array([[0.7, 0.8, 0.9], [0.75, 0.85, 0.95]]), flat.reshape(2, 3, 2, 3))
+    change = np.repeat([-1 / 3, 1 / 3], 3)
+    assert found.p == pytest.approx(2 * stats.norm.sf(0.05 / np.sqrt(change @ flat @ change)))
+
+
 def test_without_shared_cases_two_modalities_have_the_paired_t_test(rng: np.random.Generator) -> None:
     values = rng.normal(0.8, 0.05, (2, 6))
     found = compare_modalities(values, np.zeros((2, 6, 2, 6)))

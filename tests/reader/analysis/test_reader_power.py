@@ -1,9 +1,12 @@
 """Plans of studies: against other programs' distributions, Zou's formula and the published plan of an example."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.power import TTestPower
 from van_dyke import POSITIVE, RATINGS
 
@@ -21,7 +24,7 @@ from pathosynth.reader.analysis.power import (
     power_of_mean,
 )  # fmt: skip
 from pathosynth.reader.analysis.superiority import auc, delong_covariances, pair_scores
-from pathosynth.runs.errors import ConfigError
+from pathosynth.runs.errors import ConfigError, InputError
 
 
 def zou(icc: float, half_width: float, readers: int, assured: bool) -> float:
@@ -90,6 +93,19 @@ def test_fewest_cases_are_enough_and_one_less_is_not() -> None:
 def test_what_more_cases_cannot_give_is_said() -> None:
     with pytest.raises(ConfigError, match="more readers"):
         plan("accuracy", Question(readers=2, expected=0.55, reader_sd=0.2))
+
+
+def test_a_pilot_without_any_spread_is_refused_and_one_whose_readers_agree_is_not(tmp_path: Path) -> None:
+    """Arms that are equal or told without a fault have variances of 0; readers who are alike have some over cases."""
+    path = tmp_path / "pilot.json"
+    parts = dict.fromkeys(("error", "cov1", "cov2", "cov3", "reader", "interaction"), 0.0)
+    path.write_text(json.dumps({"questions": {"q": {"mrmc": {"cases": 20, "components": parts}}}}))
+    with pytest.raises(InputError, match="expected AUCs that vary between cases or readers, found none"):
+        plan("mrmc", Question(readers=3, difference=0.1, pilot=path))
+    parts |= {"error": 2e-3, "cov1": 1e-3, "cov2": 2e-3, "cov3": 1e-3}  # every reader has the same answers
+    path.write_text(json.dumps({"questions": {"q": {"mrmc": {"cases": 20, "components": parts}}}}))
+    found = plan("mrmc", Question(readers=3, difference=0.1, pilot=path, cases=20))
+    assert found.power == pytest.approx(stats.norm.sf(1.959964 - 0.1 / np.sqrt(2e-3)), abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 import numpy as np
 
 from pathosynth.reader.analysis.estimate import Estimate, agreement_interval, undefined
+from pathosynth.reader.analysis.units import number_of, own_units, too_few
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")
 """Levels of measurement; each has its squared difference of two values."""
 
 
-def krippendorff_alpha(values: np.ndarray, level: str) -> Estimate:
+def krippendorff_alpha(values: np.ndarray, level: str, units: np.ndarray | None = None) -> Estimate:
     """Agreement 1 - observed / expected disagreement (Krippendorff 2011), with a jackknife interval over cases.
 
     A case counts once two readers rated it. The expected disagreement is that of all ratings paired at random.
@@ -16,20 +17,23 @@ def krippendorff_alpha(values: np.ndarray, level: str) -> Estimate:
     Args:
         values: (cases, readers), NaN where there is no rating.
         level: one of `LEVELS`.
+        units: (cases,) of the cases; by default each is its own.
     """
-    pairable = values[np.isfinite(values).sum(axis=1) >= 2]
+    twice = np.isfinite(values).sum(axis=1) >= 2
+    pairable, units = values[twice], (own_units(len(values)) if units is None else units)[twice]
     n, k = len(pairable), int(np.isfinite(pairable).any(axis=0).sum())
     if n == 0:
         return undefined("No case was rated by two readers.", 0, k)
     used, counts = value_counts(pairable)
     if len(used) == 1:
-        return undefined(f"All ratings are {used[0]:g}, so there is no disagreement to expect.", n, k)
+        return undefined("All ratings are the same, so there is no disagreement to expect.", n, k)
     if level == "ratio" and used[0] < 0:
         return undefined("A ratio level needs values of 0 or more; some are negative.", n, k)
     value, without = _jackknifed(used, counts, level)
-    if n < 3:
-        return Estimate(value, why=f"{n} cases are too few for an interval.", cases=n, readers=k)
-    return Estimate(value, *agreement_interval(value, without, chance_disagreement(counts)), cases=n, readers=k)
+    if number_of(units) < 3:
+        return Estimate(value, why=too_few(units), cases=n, readers=k)
+    ends = agreement_interval(value, without, chance_disagreement(counts), units)
+    return Estimate(value, *ends, cases=n, readers=k)
 
 
 def value_counts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

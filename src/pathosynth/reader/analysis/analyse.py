@@ -7,29 +7,35 @@ import numpy as np
 
 from pathosynth.metrics.statistics import holm
 from pathosynth.reader.analysis.agreement import NAMES, agreement, options
+from pathosynth.reader.analysis.caveats import caveats
 from pathosynth.reader.analysis.comparison import compare
 from pathosynth.reader.analysis.detection import detect
 from pathosynth.reader.analysis.distribution import distribution
-from pathosynth.reader.analysis.estimate import LEVEL, Estimate
+from pathosynth.reader.analysis.estimate import LEVEL, Estimate, undefined
 from pathosynth.reader.analysis.intra import within_readers
 from pathosynth.reader.analysis.kinds import CONFIDENCE
 from pathosynth.reader.analysis.modalities import compare_arms
 from pathosynth.reader.analysis.ratings import Question
 from pathosynth.reader.analysis.settings import Settings
+from pathosynth.reader.analysis.units import number_of
 
 FORMAT = 1
 """Of the JSON."""
+
+NO_LIMIT = "No grade is said to mean positive; say above which with --positive-above."
 
 
 def analyse(questions: Sequence[Question], settings: Settings) -> dict[str, Any]:
     """Everything about every question, with `Estimate` where a number has an interval.
 
-    Where exactly one question can be rated (text apart), its agreement also stands at the top, name by name.
+    Where exactly one question can be rated (text apart), its agreement also stands at the top, name by name; where
+    there is text alone, a sentence.
     """
     found = {question.name: _question(question, settings) for question in questions}
     rated = [one["agreement"] for one in found.values() if one["kind"] != "text"]
+    rated = rated or [one["agreement"] for one in found.values()][:1]
     top = {name: rated[0][name] for name in NAMES} if len(rated) == 1 else {}
-    return {"format": FORMAT, "level": LEVEL, **top, "questions": found}
+    return {"format": FORMAT, "level": LEVEL, **top, "caveats": caveats(found), "questions": found}
 
 
 def _question(question: Question, settings: Settings) -> dict[str, Any]:
@@ -41,13 +47,19 @@ def _question(question: Question, settings: Settings) -> dict[str, Any]:
         "arms": {arm: int(question.of_arm(arm).sum()) for arm in question.arms},
         "ratings": int(np.isfinite(values).sum()),
         "missing": question.missing,
-        "agreement": agreement(values, kind, settings.weights),
+        "late_first_readings": question.late,
+        "open_images": question.open,
+        "units": number_of(question.units),
+        "agreement": agreement(values, kind, settings.weights, question.units),
     }
     if kind == "text":
         return found
+    if kind == "graded" and question.coded.names:
+        found["scale"] = list(question.coded.names)
     if len(question.arms) > 1:
+        own = {arm: question.of_arm(arm) for arm in question.arms}
         found["agreement_by_arm"] = {
-            arm: agreement(values[question.of_arm(arm)], kind, settings.weights) for arm in question.arms
+            arm: agreement(values[cases], kind, settings.weights, question.units[cases]) for arm, cases in own.items()
         }
     found["within_readers"] = _within(question, settings.weights)
     found["distribution"] = distribution(question)
@@ -56,17 +68,19 @@ def _question(question: Question, settings: Settings) -> dict[str, Any]:
     if kind == "graded":
         found["comparisons"] = _comparisons(question, settings)
     if kind == "detection":
-        found["detection"] = _detection(question, settings)
-    if _has_modalities(question, settings.real):
-        found["mrmc"] = compare_arms(question, settings.real)
+        found["detection"] = _detection(question)
+    if kind == "graded" and question.positive is not None:
+        found["detection"] = _judged_by_grades(question, question.positive, settings.positive_above)
+    if _has_modalities(question):
+        found["mrmc"] = compare_arms(question)
     return found
 
 
-def _has_modalities(question: Question, real: str) -> bool:
+def _has_modalities(question: Question) -> bool:
     """Whether arms can be compared by an AUC each."""
     if question.positive is not None:
         return question.kind in ("graded", "detection")
-    return question.kind == "detection" and real in question.arms and len(question.arms) > 2
+    return question.kind == "detection" and question.tells and len(question.compared()) > 1
 
 
 def _within(question: Question, weights: str) -> dict[str, Any]:
@@ -76,18 +90,17 @@ def _within(question: Question, weights: str) -> dict[str, Any]:
 
 
 def _comparisons(question: Question, settings: Settings) -> dict[str, Any]:
-    """Every arm against the reference: the real arm, or the first where none is called that."""
-    if question.positive is not None or len(question.arms) < 2:
+    """Every arm against the reference."""
+    if question.positive is not None:
         return {}
-    reference = settings.real if settings.real in question.arms else question.arms[0]
+    name, reference = question.reference()
     found = {}
-    for arm in question.arms:
-        if arm == reference:
-            continue
-        kept = question.of_arm(arm) | question.of_arm(reference)
-        names = [case for (case, _), own in zip(question.cases, kept, strict=True) if own]
-        second = question.of_arm(arm)[kept]
-        found[arm] = {"reference": reference, **compare(question.values[kept], second, names, settings.seed)}
+    for arm, own in question.compared().items():
+        kept = own | reference
+        found[arm] = {
+            "reference": name, "reference_is_real": question.tells,
+            **compare(question.values[kept], own[kept], question.units[kept], settings.seed, settings.margin),
+        }  # fmt: skip
     _adjust(found)
     return found
 
@@ -100,25 +113,49 @@ def _adjust(comparisons: Mapping[str, dict[str, Any]]) -> None:
             test["p_holm"] = p
 
 
-def _detection(question: Question, settings: Settings) -> dict[str, Any]:
+def _detection(question: Question) -> dict[str, Any]:
     """How well real and synthetic cases are told apart: all synthetic arms together, and each alone."""
     threshold = 1.5 if question.coded.names == CONFIDENCE else 0.5
     if question.positive is not None:
-        whole = detect(question.values, question.positive, threshold, question.readers)
-        return {"real": None, **whole}
-    if settings.real not in question.arms or len(question.arms) < 2:
+        own = {arm: question.of_arm(arm) for arm in question.arms}
+        return {"real": None, **_detections(question, question.positive, threshold, own)}
+    if question.real is None or not question.tells:
         arms = ", ".join(f"'{arm}'" for arm in question.arms)
-        why = f"Needs an arm named '{settings.real}' and another; found {arms}. Say with --real which arm is real."
+        why = f"Needs real cases and others; found the arms {arms}. Say with --real which arm is real."
         return {"real": None, "why": why}
-    real = question.of_arm(settings.real)
-    found: dict[str, Any] = {"real": settings.real, **detect(question.values, ~real, threshold, question.readers)}
-    if len(question.arms) > 2:
-        found["arms"] = {}
-        for arm in question.arms:
-            if arm != settings.real:
-                kept = real | question.of_arm(arm)
-                found["arms"][arm] = detect(question.values[kept], ~real[kept], threshold, question.readers)
+    name, real = question.reference()
+    own = {arm: real | cases for arm, cases in question.compared().items()}
+    return {"real": name, **_detections(question, ~real, threshold, own)}
+
+
+def _judged_by_grades(question: Question, positive: np.ndarray, above: float | None) -> dict[str, Any]:
+    """How well grades tell positive cases; without a limit the AUC alone."""
+    arms = {arm: question.of_arm(arm) for arm in question.arms}
+    found = {"real": None, **_detections(question, positive, 0.0 if above is None else above, arms)}
+    if above is not None:
+        return found
+    blocks = [found, *found.get("arms", {}).values()]
+    for block in blocks:
+        block["pooled"] = _auc_alone(block["pooled"])
+        block["readers"] = {name: _auc_alone(own) for name, own in block["readers"].items()}
     return found
+
+
+def _auc_alone(statistics: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    return {name: one if name == "auc" else undefined(NO_LIMIT) for name, one in statistics.items()}
+
+
+def _detections(
+    question: Question, positive: np.ndarray, threshold: float, arms: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Of all cases, and of those of each arm where there are several."""
+
+    def told(cases: np.ndarray) -> dict[str, Any]:
+        units = question.units[cases]
+        return dict(detect(question.values[cases], positive[cases], threshold, question.readers, units))
+
+    found = told(np.ones(len(positive), bool))
+    return found | {"arms": {arm: told(cases) for arm, cases in arms.items()}} if len(arms) > 1 else found
 
 
 def as_json(content: Any) -> Any:

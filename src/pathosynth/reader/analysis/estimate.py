@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special
 
+from pathosynth.reader.analysis.units import number_of, own_units, summed
+
 LEVEL = 0.95
 """Of every interval."""
 
@@ -53,14 +55,19 @@ def undefined(why: str, cases: int | None = None, readers: int | None = None) ->
     return Estimate(None, why=why, cases=cases, readers=readers)
 
 
-def quantile(df: float = math.inf) -> float:
+def quantile(df: float = math.inf, level: float = LEVEL) -> float:
     """How many standard errors lie on either side: of t with `df` degrees of freedom, normal where `df` is infinite."""
-    return float(special.ndtri((1 + LEVEL) / 2) if math.isinf(df) else special.stdtrit(df, (1 + LEVEL) / 2))
+    return float(special.ndtri((1 + level) / 2) if math.isinf(df) else special.stdtrit(df, (1 + level) / 2))
 
 
 def two_sided(statistic: float, df: float = math.inf) -> float:
     """P of a t or (infinite `df`) normal statistic."""
     return float(2 * (special.ndtr(-abs(statistic)) if math.isinf(df) else special.stdtr(df, -abs(statistic))))
+
+
+def one_sided(statistic: float, df: float = math.inf) -> float:
+    """P of a t or (infinite `df`) normal statistic that speaks for the alternative where it is large."""
+    return float(special.ndtr(-statistic) if math.isinf(df) else special.stdtr(df, -statistic))
 
 
 def wilson(share: float, n: float, z: float | None = None) -> tuple[float, float]:
@@ -120,7 +127,9 @@ def superiority_score_interval(share: float, n_first: int, n_second: int) -> tup
     return 0.0, float(optimize.brentq(away, share + 1e-12, 1 - 1e-9)) if away(1 - 1e-9) > 0 else 1.0
 
 
-def agreement_interval(value: float, without: np.ndarray, chance: float) -> tuple[float, float]:
+def agreement_interval(
+    value: float, without: np.ndarray, chance: float, units: np.ndarray | None = None
+) -> tuple[float, float]:
     """Interval of a chance-corrected agreement 1 - observed / expected disagreement, by a jackknife over cases.
 
     It is symmetric in Fisher's z about the value freed of its bias, with t for its few cases; of six intervals this one
@@ -132,14 +141,18 @@ def agreement_interval(value: float, without: np.ndarray, chance: float) -> tupl
         value: the statistic, at most 1.
         without: (n,) the statistic without each case.
         chance: share of disagreeing pairs expected by chance.
+        units: (n,) of the cases; what cases of one unit move the statistic by is added up. By default each is its own.
     """
     n = len(without)
+    units = own_units(n) if units is None else units
+    independent = number_of(units)
     if value > 1 - 1e-12:
-        return max(-1.0, 1 - (1 - wilson(1.0, n)[0]) / chance), 1.0
+        return max(-1.0, 1 - (1 - wilson(1.0, independent)[0]) / chance), 1.0
     # Tukey 1958: variance and bias of a jackknifed statistic.
-    error = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum()))
+    moved = summed((n - 1) / n * (without - without.mean()), units)
+    error = math.sqrt(independent / (independent - 1) * float((moved**2).sum()))
     middle = n * value - (n - 1) * float(without.mean())
     kept = min(max(middle, -_EDGE), _EDGE)
-    half = quantile(n - 1) * error / max(1 - value**2, 1 - _EDGE**2)
+    half = quantile(independent - 1) * error / max(1 - value**2, 1 - _EDGE**2)
     low, high = math.tanh(math.atanh(kept) - half), math.tanh(math.atanh(kept) + half)
     return max(-1.0, min(low, value)), max(high, value)

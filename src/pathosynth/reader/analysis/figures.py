@@ -34,8 +34,8 @@ def figures(name: str, one: Content) -> dict[str, tuple[str, Figure]]:
         found["agreement"] = caption, agreements(one["agreement"])
     if "pooled" in one.get("detection", {}):
         caption = (
-            "Telling real from synthetic, with 95 % intervals: every reader over cases, and at the foot readers and "
-            "cases like these. The line is chance."
+            "Telling the two kinds of case apart, with 95 % intervals: every reader over cases, at the foot readers "
+            "and cases like these. The line is chance."
         )
         found["detection"] = caption, detection(one["detection"])
     return found
@@ -102,10 +102,12 @@ def agreements(found: Mapping[str, Estimate]) -> Figure:
 
 
 def detection(found: Content) -> Figure:
-    """Accuracy and AUC of every reader, and pooled."""
+    """Accuracy and AUC of every reader, and pooled; grades without a limit have no accuracy."""
     readers = found["readers"]
-    figure = new_figure(0.75 + 0.24 * (len(readers) + 1), width=6.4)
-    for ax, key in zip(figure.subplots(1, 2, sharey=True), ("accuracy", "auc"), strict=True):
+    defined = [key for key in ("accuracy", "auc") if any(own[key].value is not None for own in readers.values())]
+    keys = defined or ["auc"]
+    figure = new_figure(0.75 + 0.24 * (len(readers) + 1), width=0.8 + 2.8 * len(keys))
+    for ax, key in zip(figure.subplots(1, len(keys), sharey=True, squeeze=False)[0], keys, strict=True):
         rows = {name: own[key] for name, own in readers.items()}
         _forest(ax, {**rows, ALL: found["pooled"][key]}, COLORS[0])
         ax.axvline(0.5, color=FAINT, lw=0.8)

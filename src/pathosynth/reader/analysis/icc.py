@@ -56,11 +56,13 @@ def mean_squares(values: np.ndarray) -> MeanSquares:
 def intraclass_correlations(values: np.ndarray) -> dict[str, Estimate]:
     """The six coefficients by name.
 
-    Cases that some reader did not rate are left out: the coefficients are defined on complete tables.
+    Readers without any rating are left out, and then cases that some reader did not rate: the coefficients are defined
+    on complete tables.
 
     Args:
         values: (cases, readers), NaN where there is no rating.
     """
+    values = values[:, np.isfinite(values).any(axis=0)]
     complete = values[np.isfinite(values).all(axis=1)]
     n, k = complete.shape
     problem = _problem(values, complete)

@@ -21,6 +21,12 @@ ORIGINS = ("real", "synthetic")
 ABSENT = ("", "na", "n/a", "nan", "null", ".", "*")
 """Values, whatever their case, that stand for no answer."""
 
+LARGEST = 1e50
+"""Of a grade: fourth powers of much larger ones, and of one over them, leave the range of numbers."""
+
+ASKED = {"scale": "graded", "choice": "nominal", "ticks": "ticks", "text": "text"}
+"""What a study calls its questions; a scale or choice of real and synthetic is a detection."""
+
 _MOST_NAMES, _LONGEST_NAME = 20, 40
 
 
@@ -31,7 +37,7 @@ class Coded:
     Attributes:
         numbers: one for each answer; NaN for none and for text.
         names: what 0, 1, 2 … stand for; empty where numbers are themselves.
-        options: what can be ticked, sorted.
+        options: what can be ticked.
         ticks: line of the file to what is ticked there.
     """
 
@@ -42,7 +48,7 @@ class Coded:
 
     def name(self, number: float) -> str:
         """A value as people read it."""
-        return self.names[int(number)] if self.names else f"{number:g}"
+        return self.names[int(number)] if self.names else f"{number:.15g}"
 
 
 def missing(value: str) -> bool:
@@ -69,11 +75,26 @@ def infer_kind(values: Sequence[str]) -> str:
     return "nominal" if _recur(set(given), len(given) // 2) else "text"
 
 
+def asked_kind(asked: str, options: Sequence[str], values: Sequence[str]) -> str:
+    """The kind of a question of which a study says what it is.
+
+    Args:
+        asked: key of `ASKED`.
+        options: its possible answers; where they are unknown those that were given are taken.
+        values: given.
+    """
+    words = {as_origin(word) for word in options or [value for value in values if not missing(value)]}
+    tells = any(words and words <= set(scale) for scale in (CONFIDENCE, ORIGINS))
+    return "detection" if tells and asked in ("scale", "choice") else ASKED[asked]
+
+
 def _recur(words: set[str], most: int) -> bool:
     return len(words) <= min(most, _MOST_NAMES) and all(len(word) <= _LONGEST_NAME for word in words)
 
 
-def code(path: Path, question: str, kind: str, answers: Sequence[tuple[int, str]]) -> Coded:
+def code(
+    path: Path, question: str, kind: str, answers: Sequence[tuple[int, str]], options: Sequence[str] = ()
+) -> Coded:
     """Answers of a question as numbers.
 
     Args:
@@ -81,10 +102,13 @@ def code(path: Path, question: str, kind: str, answers: Sequence[tuple[int, str]
         question: named in errors.
         kind: one of `KINDS`.
         answers: line of the file and value.
+        options: possible answers where they are known: of a scale in its order, numbers or words; of ticks all of them.
 
     Raises:
         InputError: a value is not of that kind; the line is named.
     """
+    if kind == "graded" and any(_number(option) is None for option in options):
+        return _scaled(path, question, answers, tuple(options))
     if kind == "graded":
         return Coded(tuple(_graded(path, question, line, value) for line, value in answers))
     if kind == "detection":
@@ -94,10 +118,11 @@ def code(path: Path, question: str, kind: str, answers: Sequence[tuple[int, str]
         return Coded(tuple(math.nan if missing(value) else float(names.index(value)) for _, value in answers), names)
     if kind == "ticks":
         ticks = {line: frozenset() if missing(value) else _ticked(value) for line, value in answers}
-        options = tuple(sorted({word for one in ticks.values() for word in one}))
+        ticked = {word for one in ticks.values() for word in one}
+        options = (*options, *sorted(ticked - set(options)))
         sets = sorted(set(ticks.values()), key=sorted)
         names = tuple(", ".join(sorted(one)) or "none" for one in sets)
-        return Coded(tuple(float(sets.index(ticks[line])) for line, _ in answers), names, options, ticks)
+        return Coded(tuple(float(sets.index(ticks[line])) for line, _ in answers), names, tuple(options), ticks)
     return Coded((math.nan,) * len(answers))
 
 
@@ -105,12 +130,31 @@ def _graded(path: Path, question: str, line: int, value: str) -> float:
     if missing(value):
         return math.nan
     number = _number(value)
+    if number is not None and math.isfinite(number) and number and not 1 / LARGEST <= abs(number) <= LARGEST:
+        raise InputError(
+            f"{path}, line {line}: expected a number between {1 / LARGEST:g} and {LARGEST:g} in size as answer to "
+            f"'{question}', found '{value}'. Give it in another unit."
+        )
     if number is None or not math.isfinite(number):
         raise InputError(
             f"{path}, line {line}: expected a finite number as most answers to '{question}' are, found '{value}'. "
-            f"Correct it, leave it empty, or say what is asked with --kind {question}={'|'.join(KINDS[1:])}."
+            f"Correct it, leave it empty, or say what is asked: --scale {question}=LOWEST,…,HIGHEST for grades in "
+            f"words, --kind {question}={'|'.join(KINDS[1:])} for anything else."
         )
     return number
+
+
+def _scaled(path: Path, question: str, answers: Sequence[tuple[int, str]], scale: tuple[str, ...]) -> Coded:
+    """Grades in words: their places on the scale, from 0."""
+    numbers = []
+    for line, value in answers:
+        if value not in scale and not missing(value):
+            raise InputError(
+                f"{path}, line {line}: expected one of {', '.join(scale)} as answer to '{question}', found '{value}'. "
+                f"Correct it, or name every grade from lowest to highest with --scale {question}=…."
+            )
+        numbers.append(float(scale.index(value)) if value in scale else math.nan)
+    return Coded(tuple(numbers), scale)
 
 
 def _detection(path: Path, question: str, answers: Sequence[tuple[int, str]]) -> Coded:

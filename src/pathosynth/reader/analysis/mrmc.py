@@ -101,7 +101,8 @@ def _reader_mean_squares(values: np.ndarray) -> tuple[float, float]:
 def compare_modalities(values: np.ndarray, covariance: np.ndarray) -> Comparison:
     """Test whether modalities are equal, for readers and cases like these.
 
-    With one reader there is no spread of readers: cases alone are a sample then, and a normal distribution is used.
+    With one reader there is no spread of readers: cases alone are a sample then, and a normal distribution is used. So
+    it is where readers' differences happen to be so alike that cases alone have the larger variance.
 
     Args:
         values: (modalities, readers) statistics, at least two modalities.
@@ -116,6 +117,9 @@ def compare_modalities(values: np.ndarray, covariance: np.ndarray) -> Comparison
         # Hillis 2014, eq. 4 and 5: denominator of F, and its degrees of freedom.
         below = ms_tr + r * max(parts.cov2 - parts.cov3, 0.0)
         df2 = below**2 / (ms_tr**2 / ((t - 1) * (r - 1))) if ms_tr > 0 else math.inf
+        over_cases = parts.error - parts.cov1 - parts.cov2 + parts.cov3 + r * max(parts.cov2 - parts.cov3, 0.0)
+        if over_cases > below:
+            below, df2 = over_cases, math.inf
     else:
         below, df2 = max(parts.error - parts.cov1, 0.0), math.inf
     if below <= 0:
@@ -160,7 +164,8 @@ class Mean:
 def mean_over_readers(values: Sequence[float], covariance: np.ndarray, case_df: float = math.inf) -> Mean:
     """One modality: the mean of readers' statistics with the variance it has over readers and cases.
 
-    With one reader the variance is that over cases alone.
+    With one reader the variance is that over cases alone, and with several it is never below that: readers whose
+    statistics happen to be equal do not make the cases more.
 
     Args:
         values: (readers,) statistics.
@@ -175,8 +180,11 @@ def mean_over_readers(values: Sequence[float], covariance: np.ndarray, case_df: 
     shared = max(float((covariance.sum() - np.trace(covariance)) / (r * (r - 1))), 0.0)
     # Hillis 2014, eq. 19 and 20: variance of the mean (MS(R) + r Cov2) / r, and its degrees of freedom.
     total = mean_square + r * shared
+    over_cases = float(np.trace(covariance)) / r + (r - 1) * shared
+    if over_cases > total:
+        return Mean(float(np.mean(values)), over_cases / r, case_df, r)
     squares = mean_square**2 / (r - 1) + (r * shared) ** 2 / case_df
-    return Mean(float(np.mean(values)), total / r, total**2 / squares if squares > 1e-30 else math.inf, r)
+    return Mean(float(np.mean(values)), total / r, total**2 / squares if squares > 1e-30 * total**2 else math.inf, r)
 
 
 def mean_estimate(mean: Mean, null: float | None = 0.0) -> Estimate:

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import special
 
 from pathosynth.reader.analysis.estimate import Estimate, quantile, two_sided, undefined
+from pathosynth.reader.analysis.units import number_of, own_units, summed
 
 MOST_GRADES = 20
 """Above so many different values the model has more thresholds than a study can bear."""
@@ -29,15 +30,16 @@ class Fit:
     influence: np.ndarray
 
 
-def odds_ratio(values: np.ndarray, second: np.ndarray) -> Estimate:
+def odds_ratio(values: np.ndarray, second: np.ndarray, units: np.ndarray | None = None) -> Estimate:
     """Odds ratio of a higher grade in the second arm, readers and cases being samples.
 
     Every reader has a level of its own (McCullagh 1980, with readers as factor). The variance is that of readings
-    clustered by reader and by case at once.
+    clustered by reader and by unit at once.
 
     Args:
         values: (cases, readers) grades, NaN where there is none.
         second: (cases,) whether a case is of the second arm.
+        units: (cases,) of the cases; by default each is its own.
     """
     grades = np.unique(values[np.isfinite(values)])
     kept = np.array([np.isfinite(values[second, i]).any() or np.isfinite(values[~second, i]).any()
@@ -54,7 +56,7 @@ def odds_ratio(values: np.ndarray, second: np.ndarray) -> Estimate:
     if fit is None:
         return undefined("The grades of the arms hardly overlap, so that no finite odds ratio fits.", cases, readers)
     moved = np.where(place >= 0, fit.influence[second.astype(int)[:, None], np.arange(readers), place], np.nan)
-    variance, df = crossed_variance(moved, second)
+    variance, df = crossed_variance(moved, second, own_units(len(values)) if units is None else units)
     if variance <= 0:
         return Estimate(math.exp(fit.slope), why="No spread between cases.", null=1.0, cases=cases, readers=readers)
     half = quantile(df) * math.sqrt(variance)
@@ -126,32 +128,31 @@ def _model(theta: np.ndarray, readers: int, grades: int) -> tuple[np.ndarray, np
     return np.maximum(chances, 1e-300), np.diff(cumulated, axis=2)
 
 
-def crossed_variance(moved: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Variance of a sum of influences of readings, clustered by reader and by case, and its degrees of freedom.
+def crossed_variance(moved: np.ndarray, second: np.ndarray, units: np.ndarray) -> tuple[float, float]:
+    """Variance of a sum of influences of readings, clustered by reader and by unit, and its degrees of freedom.
 
-    That of readers holds the noise of single readings already; of that of cases only what goes beyond it is added, as
-    Obuchowski and Rockette do. With one reader cases alone vary.
+    That of readers holds the noise of single readings already; of that of units only what goes beyond it is added, as
+    Obuchowski and Rockette do. With one reader units alone vary.
 
     Args:
         moved: (cases, readers) influences, NaN where there is no reading.
         second: (cases,) whether a case is of the second arm; cases vary about the mean of their arm.
+        units: (cases,) of the cases.
     """
     filled = np.nan_to_num(moved)
     readers = filled.shape[1]
-    over_cases, noise, cases = 0.0, 0.0, 0
+    centred, kept, arms = np.zeros_like(filled), np.zeros(len(units), bool), 0
     for arm in (~second, second):
-        own = filled[arm][np.isfinite(moved[arm]).any(axis=1)]
-        n = len(own)
-        if n < 2:
-            continue
-        sums = own.sum(axis=1)
-        over_cases += n / (n - 1) * float(((sums - sums.mean()) ** 2).sum())
-        cases += n - 1
-        if readers > 1:
-            left = own - own.mean(axis=0) - own.mean(axis=1, keepdims=True) + own.mean()
-            noise += float((left**2).sum()) * own.size / ((n - 1) * (readers - 1))
+        own = arm & np.isfinite(moved).any(axis=1)
+        n = number_of(units[own])
+        if n > 1:
+            centred[own] = (filled[own] - filled[own].mean(axis=0)) * math.sqrt(n / (n - 1))
+            kept, arms = kept | own, arms + 1
+    by_unit = summed(centred[kept], units[kept])
+    over_cases, df = float((by_unit.sum(axis=1) ** 2).sum()), number_of(units[kept]) - arms
     if readers == 1:
-        return over_cases, float(cases) if cases else math.inf
+        return over_cases, float(df) if df > 0 else math.inf
+    noise = float(((by_unit - by_unit.mean(axis=1, keepdims=True)) ** 2).sum()) * readers / (readers - 1)
     over_readers = readers / (readers - 1) * float((filled.sum(axis=0) ** 2).sum())
     variance = over_readers + max(over_cases - noise, 0.0)
     return variance, variance**2 / (over_readers**2 / (readers - 1)) if over_readers > 0 else math.inf

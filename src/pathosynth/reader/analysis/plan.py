@@ -142,6 +142,11 @@ def _mrmc(what: str, asked: Question) -> Answer:
         raise ConfigError("reader power mrmc: needs --difference, --pilot FILE and at least two --readers.")
     parts, pilot_cases = read_pilot(asked.pilot)
     difference, readers = asked.difference, asked.readers
+    if p.difference_spread(readers, pilot_cases, parts, pilot_cases) <= 0:
+        raise InputError(
+            f"{asked.pilot}: expected AUCs that vary between cases or readers, found none that do, as where arms are "
+            f"equal or told without a fault. Such a pilot tells nothing of the spread; give one with harder cases."
+        )
 
     def power(cases: int) -> float:
         return p.power_of_difference(difference, readers, cases, parts, pilot_cases)

@@ -123,12 +123,21 @@ def power_of_difference(difference: float, readers: int, cases: int, pilot: Comp
         pilot: variances and covariances found before.
         pilot_cases: with how many cases.
     """
+    mean_square = _interaction_mean_square(pilot, pilot_cases / cases)
+    total = difference_spread(readers, cases, pilot, pilot_cases)
+    df = total**2 / (mean_square**2 / (readers - 1)) if mean_square > 0 else math.inf
+    return _t_power(difference / math.sqrt(2 * total / readers), df)
+
+
+def difference_spread(readers: int, cases: int, pilot: Components, pilot_cases: int) -> float:
+    """Denominator of Obuchowski and Rockette's F that is to be expected; 0 where a pilot shows no spread."""
     # Hillis, Obuchowski & Berbaum 2011: the covariances of the pilot times its cases over those of the study.
     scale = pilot_cases / cases
-    mean_square = pilot.interaction + scale * (pilot.error - pilot.cov1 - pilot.cov2 + pilot.cov3)
-    total = mean_square + readers * scale * max(pilot.cov2 - pilot.cov3, 0.0)
-    df = total**2 / (mean_square**2 / (readers - 1))
-    return _t_power(difference / math.sqrt(2 * total / readers), df)
+    return _interaction_mean_square(pilot, scale) + readers * scale * max(pilot.cov2 - pilot.cov3, 0.0)
+
+
+def _interaction_mean_square(pilot: Components, scale: float) -> float:
+    return pilot.interaction + scale * max(pilot.error - pilot.cov1 - pilot.cov2 + pilot.cov3, 0.0)
 
 
 def _t_power(shift: float, df: float) -> float:

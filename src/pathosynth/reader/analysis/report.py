@@ -1,7 +1,7 @@
 """From a file of ratings to a folder: one page that needs no network, the tables in it, and every number as JSON."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from pathosynth.drawing.page import Picture, number, render
 from pathosynth.drawing.style import png
 from pathosynth.reader.analysis.agreement import NAMES
 from pathosynth.reader.analysis.analyse import analyse, as_json
-from pathosynth.reader.analysis.caveats import caveats
 from pathosynth.reader.analysis.figures import figures
-from pathosynth.reader.analysis.ratings import questions, read_ratings, real_arm
+from pathosynth.reader.analysis.ratings import questions
+from pathosynth.reader.analysis.rows import read_ratings
 from pathosynth.reader.analysis.settings import Settings
 from pathosynth.reader.analysis.tables import tables
 from pathosynth.reader.analysis.words import NAMES as WORDS
-from pathosynth.reader.analysis.words import band, interval, told
+from pathosynth.reader.analysis.words import against, band, interval, told
 from pathosynth.runs.files import json_text, sha256, write_bytes, write_table, write_text
 from pathosynth.runs.record import RunRecord
 
@@ -54,9 +54,7 @@ def analyse_file(path: Path, settings: Settings) -> Analysis:
         InputError: the file or a row of it cannot be used.
     """
     rows = read_ratings(path, truth=settings.truth)
-    if "real" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"real": real_arm(rows) or settings.real})
-    found = analyse(questions(path, rows, settings.kinds), settings)
+    found = analyse(questions(path, rows, settings.kinds, settings.scales, settings.real), settings)
     source = {
         "file": path.name, "sha256": sha256(path), "rows": len(rows), "settings": settings.model_dump(mode="json"),
         "pathosynth": __version__,
@@ -113,8 +111,9 @@ def page(found: Analysis, pictures: Mapping[str, Mapping[str, Picture]], written
         written: tables beside the page.
         command: that makes it again.
     """
-    filters = {
-        "told": told, "interval": interval, "band": band, "percent": lambda value: number(100 * value, 0),
+    filters: dict[str, Callable[..., str]] = {
+        "told": told, "interval": interval, "band": band, "against": against,
+        "percent": lambda value: number(100 * value, 0),
         "words": lambda name: WORDS.get(name, name.replace("_", " ")),
     }  # fmt: skip
     return render(
@@ -122,7 +121,7 @@ def page(found: Analysis, pictures: Mapping[str, Mapping[str, Picture]], written
         questions=found.content["questions"],
         pictures=pictures,
         agreements=(*NAMES, "percent_agreement"),
-        caveats=caveats(found.content["questions"]),
+        caveats=found.content["caveats"],
         source=found.source,
         tables=written,
         command=command,
@@ -134,9 +133,17 @@ def _command(path: Path, settings: Settings) -> str:
     """The command that gives these numbers again."""
     parts = ["pathosynth", "reader", "analyse", str(path), "-o", "OUT"]
     defaults = Settings()
-    for option in ("real", "weights", "truth", "seed"):
+    for option in ("weights", "truth", "seed"):
         if getattr(settings, option) != getattr(defaults, option):
             parts += [f"--{option}", str(getattr(settings, option))]
+    if settings.positive_above is not None:
+        parts += ["--positive-above", f"{settings.positive_above:.15g}"]
+    if settings.margin is not None:
+        parts += ["--margin", f"{settings.margin:.15g}"]
+    for arm in settings.real:
+        parts += ["--real", arm]
     for name, kind in settings.kinds.items():
         parts += ["--kind", f"{name}={kind}"]
+    for name, scale in settings.scales.items():
+        parts += ["--scale", f"{name}={','.join(scale)}"]
     return " ".join(shlex.quote(part) for part in parts)

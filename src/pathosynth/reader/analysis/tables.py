@@ -56,6 +56,12 @@ def _comparisons(name: str, one: Content) -> Iterator[Row]:
     for arm, found in one.get("comparisons", {}).items():
         for key, estimate in found["effects"].items():
             yield {"question": name, "first": arm, "second": found["reference"], "statistic": key, **_numbers(estimate)}
+        if "margin" in found:
+            held, change = found["margin"], found["effects"]["difference"]
+            ends = {"low": held["low"], "high": held["high"], "p": held["p_not_worse"], "null": -held["margin"]}
+            why = held["why"] or f"interval {held['level']:.0%}, one-sided p"
+            yield {"question": name, "first": arm, "second": found["reference"],
+                   "statistic": "difference_against_margin", **_numbers(change), **ends, "why": why}  # fmt: skip
     for pair in one.get("mrmc", {}).get("differences", []):
         yield {"question": name, "first": pair["first"], "second": pair["second"], "statistic": "auc_difference",
                **_numbers(pair["difference"])}  # fmt: skip

@@ -48,6 +48,18 @@ def band(one: Estimate) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def against(margin: Mapping[str, Any]) -> str:
+    """What an arm is, held against a margin, in words."""
+    m = number(margin["margin"])
+    if margin["not_worse"] is None:
+        return str(margin["why"])
+    verdict = f"the same within {m}" if margin["equivalent"] else f"not worse by {m}"
+    shown = verdict if margin["not_worse"] else f"not shown to be no worse by {m}"
+    p = margin["p_equivalent"] if margin["equivalent"] else margin["p_not_worse"]
+    ends = f"{number(margin['low'])} to {number(margin['high'])}"
+    return f"{shown} (90 % interval {ends}; one-sided p {'= ' if p >= 0.001 else ''}{p_value(p)})"
+
+
 def summary(found: Mapping[str, Any]) -> str:
     """A few lines for a terminal."""
     lines = []
@@ -59,9 +71,14 @@ def summary(found: Mapping[str, Any]) -> str:
         for key in (*shown, "fleiss_kappa", "percent_agreement"):
             lines.append(f"  {NAMES[key]:<28}{told(one['agreement'][key])}")
         for key in ("accuracy", "auc", "d_prime"):
-            if "pooled" in one.get("detection", {}):
-                lines.append(f"  {NAMES[key]:<28}{told(one['detection']['pooled'][key])}")
+            pooled = one.get("detection", {}).get("pooled", {})
+            if key in pooled and (one["kind"] == "detection" or pooled[key].value is not None):
+                lines.append(f"  {NAMES[key]:<28}{told(pooled[key])}")
         for arm, compared in one.get("comparisons", {}).items():
             above = f"{arm} above {compared['reference']}"
             lines.append(f"  {above:<28}{told(compared['effects']['superiority'])}")
+            if "margin" in compared:
+                lines.append(f"  {arm + ' by its mean grade':<28}{against(compared['margin'])}")
+    if found["caveats"]:
+        lines += ["Before reading on:", *(f"  {text}" for text in found["caveats"])]
     return "\n".join(lines)
