@@ -44,22 +44,21 @@ def test_contact_area_counts_each_face_with_its_own_area() -> None:
     case = box_head((0.5, 2.0, 1.0))
     labels = case.labels.copy()
     labels[30:32, 30:33, 40:55] = VENTRICLE
-    area = geometry._background_contact_mm2(labels, SCHEME, case.spacing_mm)
+    area = geometry._outside_contact_mm2(labels, SCHEME, case.spacing_mm)
     assert area == pytest.approx(6 * 0.5 * 2.0)
 
 
 def test_the_edge_of_the_grid_counts_as_background() -> None:
     labels = box_head().labels[20:40]
-    assert geometry._background_contact_mm2(labels, SCHEME, (1.0, 1.0, 1.0)) == pytest.approx(2 * 400)
+    assert geometry._outside_contact_mm2(labels, SCHEME, (1.0, 1.0, 1.0)) == pytest.approx(2 * 400)
 
 
 def test_contact_the_source_had_is_allowed() -> None:
     case = box_head()
     labels = case.labels.copy()
-    labels[28:33, 28:33, 40:55] = VENTRICLE
-    assert (
-        "touch the background over 25.0 mm2" in geometry.check(replace(case, labels=labels), geometry.Config()).detail
-    )
+    labels[28:34, 28:34, 40:55] = VENTRICLE
+    finding = geometry.check(replace(case, labels=labels), geometry.Config())
+    assert "touch what is outside the skull over 36.0 mm2" in finding.detail
     assert geometry.check(replace(case, labels=labels, source_labels=labels), geometry.Config()).passed
 
 
@@ -69,3 +68,38 @@ def test_a_head_of_fluid_and_one_without_ventricles_are_refused() -> None:
     dry = np.where(case.labels == VENTRICLE, WHITE, case.labels).astype(np.uint8)
     assert "tissue fill 0.0%" in geometry.check(replace(case, labels=fluid), geometry.Config()).detail
     assert "ventricles fill 0.0%" in geometry.check(replace(case, labels=dry), geometry.Config()).detail
+
+
+def whole_head(scheme: str, inside: dict[int, int], outside: int) -> CheckInput:
+    """`box_head` at 2 mm in the labels of another scheme, within a slab of tissue outside the skull."""
+    case = box_head((2.0, 2.0, 2.0))
+    labels = np.select([case.labels == value for value in inside], list(inside.values()), outside)
+    return replace(case, labels=labels.astype(np.uint16), scheme=load_scheme(scheme))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "inside", "outside"),
+    [
+        ("synthsegfull", {WHITE: 2, VENTRICLE: 4}, 511),
+        ("drawem9", {WHITE: 3, VENTRICLE: 5}, 4),
+        ("neuromorph", {WHITE: 44, VENTRICLE: 51}, 74),
+    ],
+)
+def test_labels_outside_the_skull_are_not_inside_it(scheme: str, inside: dict[int, int], outside: int) -> None:
+    # Inside 50^3 voxels of 8 mm3, 1000 mL, of which 20^3 or 6.4 % are ventricle; with what is around it 1728 mL.
+    case = whole_head(scheme, inside, outside)
+    assert geometry.check(case, geometry.Config(intracranial_ml=(999, 1001), ventricle_share=(0.063, 0.065))).passed
+    assert "1000.0 mL inside" in geometry.check(case, geometry.Config(intracranial_ml=(1001, 2000))).detail
+    assert not geometry.check(case, geometry.Config(tissue_share=0.94)).passed
+    open_ventricle = case.labels.copy()
+    open_ventricle[28:33, 28:33, 40:55] = inside[VENTRICLE]
+    finding = geometry.check(replace(case, labels=open_ventricle), geometry.Config())
+    assert "ventricles touch what is outside the skull over 100.0 mm2" in finding.detail
+
+
+def test_a_map_with_nothing_inside_the_skull_is_refused() -> None:
+    skin = np.full((20, 20, 20), 511, np.uint16)
+    finding = geometry.check(CheckInput(None, skin, load_scheme("synthsegfull"), (1.0,) * 3), geometry.Config())
+    assert not finding.passed
+    assert np.isnan(finding.value)
+    assert "inside the skull" in finding.detail
