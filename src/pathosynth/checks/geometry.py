@@ -23,8 +23,8 @@ class Config(BaseConfig):
     tissue_share: float = pydantic.Field(0.15, ge=0, le=1)
     """Smallest share of brain tissue in the volume inside the skull."""
     ventricle_background_mm2: float = pydantic.Field(20.0, ge=0)
-    """Area over which ventricles may touch what is outside the skull, beyond what they did in the source labels. Of
-    real maps that label the CSF around the brain one has more: 26 mm2 of 20 adult whole heads, the next 18; 18 fetal 4."""
+    """Area over which ventricles may touch what is outside the skull, beyond what they did in the source labels. Real
+    maps with CSF around the brain: 26 mm2 in one of 20 adult whole heads, at most 18 in the others, 4 in fetuses."""
 
 
 def check(case: CheckInput, config: Config) -> Finding:
