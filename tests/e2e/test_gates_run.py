@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from command_line import Run, digests
 
+from pathosynth.checks.copies import learn_copies
+from pathosynth.data.copy_reference import save_reference
 from pathosynth.data.labels import load_scheme
 from pathosynth.data.nifti import write_image, write_labels
+from pathosynth.data.pairs import Pair
 from pathosynth.data.phantom import brain_phantom
 from pathosynth.data.requests import Request
 from pathosynth.image_generators import gaussian_mixture
@@ -135,3 +138,26 @@ def test_predictions_are_compared_and_a_segmenter_that_saw_synthetic_cases_is_re
     refused = run(*call, "-o", tmp_path / "other")
     assert refused.exit_code == 2
     assert "learnt from 1 synthetic cases" in refused.stderr
+
+
+def test_label_maps_are_held_against_the_training_cases_of_a_label_model(run: Run, tmp_path: Path) -> None:
+    heads = {seed: brain_phantom(seed, SHAPE, SPACING_MM) for seed in (*range(6), 100)}
+    known = [Pair(f"t{seed}", f"s{seed}", heads[seed].array, None, (SPACING_MM,) * 3) for seed in range(6)]
+    model, cases, out = (tmp_path / name for name in ("model", "cases", "out"))
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps({"generator": "latent_diffusion"}))
+    save_reference(model, learn_copies(known, SCHEME))
+    for seed in (3, 100):
+        write_labels(cases / f"head{seed}_dseg.nii.gz", heads[seed])
+    call = ("check", "-i", cases, "--scheme", "kcl8", "--check", "copies", "--check", "islands")
+    result = run(*call, "--model", model, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    assert [row["case"] for row in rows(out / "cases.csv")] == ["head100"]
+    (copied,) = [row for row in rows(out / "checks.csv") if row["passed"] == "false"]
+    assert (copied["case"], copied["check"]) == ("head3", "copies")
+    assert "training case t3" in copied["detail"]
+    result = run(*call, "--model", "fetal-labels", "-o", tmp_path / "shipped")
+    assert result.exit_code == 0, result.stderr
+    judged = [row["judged"] for row in rows(tmp_path / "shipped" / "checks.csv") if row["check"] == "copies"]
+    assert judged == ["true", "true"]
+    assert [row["case"] for row in rows(tmp_path / "shipped" / "cases.csv")] == ["head100", "head3"]
