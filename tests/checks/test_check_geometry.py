@@ -103,3 +103,58 @@ def test_a_map_with_nothing_inside_the_skull_is_refused() -> None:
     assert not finding.passed
     assert np.isnan(finding.value)
     assert "inside the skull" in finding.detail
+
+
+def ball(spacing_mm: tuple[float, float, float], shape: tuple[int, int, int] = (0, 0, 0)) -> CheckInput:
+    """A round head of 40 mm radius with a round ventricle, in the middle of the grid; by default cropped to it."""
+    size = [n or round(80 / edge) for n, edge in zip(shape, spacing_mm, strict=True)]
+    axes = [(np.arange(n) + 0.5 - n / 2) * edge for n, edge in zip(size, spacing_mm, strict=True)]
+    far = np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))
+    labels = np.where(far < 15, VENTRICLE, np.where(far < 40, WHITE, 0)).astype(np.uint8)
+    return CheckInput(None, labels, SCHEME, spacing_mm)
+
+
+@pytest.mark.parametrize("spacing_mm", [(0.8, 0.8, 0.8), (1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (1.0, 1.0, 4.0)])
+def test_a_round_head_cropped_to_its_bounds_is_whole(spacing_mm: tuple[float, float, float]) -> None:
+    case = ball(spacing_mm)
+    assert all(case.labels.take(end, axis).any() for axis in range(3) for end in (0, -1))
+    finding = geometry.check(case, geometry.Config(cut_share=0.02))
+    assert finding.passed, finding.detail
+
+
+@pytest.mark.parametrize(("axis", "end", "side"), [(0, 0, "left"), (1, -1, "anterior"), (2, -1, "superior")])
+@pytest.mark.parametrize("depth_mm", [8.0, 40.0, 48.0])
+def test_a_flat_cut_has_the_area_of_the_circle_it_leaves(axis: int, end: int, side: str, depth_mm: float) -> None:
+    # Slices of height h at depth d: pi (2 R d - d2), less the step to the next slice, pi (2 (R - d) h - h2).
+    case, h, left = ball((1.0, 1.0, 1.0)), 1.0, depth_mm + 0.5
+    keep = np.arange(80)[int(depth_mm) :] if end == 0 else np.arange(80)[: -int(depth_mm)]
+    cut = replace(case, labels=case.labels.take(keep, axis))
+    circle = np.pi * (2 * 40 * left - left**2)
+    expected = min(circle, circle - np.pi * (2 * (40 - left) * h - h**2))
+    assert geometry._cut_mm2(cut.labels, SCHEME, cut.spacing_mm)[side] == pytest.approx(expected, rel=0.02)
+    finding = geometry.check(cut, geometry.Config(ventricle_background_mm2=1e4))
+    assert finding.value == 1
+    assert f"the {side} edge of the grid cuts" in finding.detail
+
+
+def test_a_cut_that_the_source_had_is_allowed_and_one_on_another_side_is_not() -> None:
+    case = ball((1.0, 1.0, 1.0))
+    source, other = case.labels[:, :, 10:], case.labels[10:, :, 10:]
+    assert geometry.check(replace(case, labels=source, source_labels=source), geometry.Config()).passed
+    finding = geometry.check(replace(case, labels=other, source_labels=source), geometry.Config())
+    assert "left edge" in finding.detail
+    assert "inferior" not in finding.detail
+
+
+def test_a_single_slice_is_cut_on_both_sides() -> None:
+    case = ball((2.0, 2.0, 2.0))
+    finding = geometry.check(replace(case, labels=case.labels[:, :, 20:21]), geometry.Config())
+    assert "inferior" in finding.detail
+    assert "superior" in finding.detail
+
+
+def test_what_is_outside_the_skull_may_be_cut() -> None:
+    whole = ball((2.0, 2.0, 2.0), (60, 60, 60))
+    labels = np.select([whole.labels == WHITE, whole.labels == VENTRICLE], [2, 4], 511).astype(np.uint16)
+    case = replace(whole, labels=labels, scheme=load_scheme("synthsegfull"))
+    assert geometry.check(case, geometry.Config()).passed
