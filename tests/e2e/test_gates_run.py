@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,30 @@ def test_bands_hold_numbers_of_every_case_and_no_names(bands: Path) -> None:
     assert len(quality["features"]) == 4
     assert "head0" not in (bands / "quality.json").read_text()
     assert {"white_matter", "ventricular_csf"} <= set(json.loads((bands / "bands.json").read_text()))
+
+
+def test_a_yardstick_is_of_all_cases_in_its_folder_and_not_replaced_by_that_of_others(
+    run: Run, real: Path, tmp_path: Path
+) -> None:
+    two, others, same_names = (tmp_path / name for name in ("two", "others", "same_names"))
+    for folder, heads, first in ((two, (0, 1), 0), (others, (2, 3), 2), (same_names, (2, 3), 0)):
+        folder.mkdir()
+        for number, head in enumerate(heads, start=first):
+            for suffix in ("dseg", "T2w"):
+                shutil.copy(real / f"head{head}_{suffix}.nii.gz", folder / f"head{number}_{suffix}.nii.gz")
+    out = tmp_path / "out"
+    call = ("bands", "--scheme", "kcl8", "-o", out)
+    assert run(*call, "-i", two).exit_code == 0
+    learnt = {name: (out / name).read_bytes() for name in ("quality.json", "bands.json")}
+    assert run(*call, "-i", two).exit_code == 0
+    for other in (others, same_names, real):
+        result = run(*call, "-i", other)
+        assert result.exit_code == 2
+        assert "cases." in result.stderr
+        assert "Choose another --output, or give --overwrite" in result.stderr
+        assert {name: (out / name).read_bytes() for name in learnt} == learnt
+    assert run(*call, "-i", real, "--overwrite").exit_code == 0
+    assert len(json.loads((out / "quality.json").read_text())["subjects"]) == 4
 
 
 def test_a_spoilt_image_is_turned_down_scored_and_shown(run: Run, real: Path, bands: Path, tmp_path: Path) -> None:
