@@ -186,3 +186,6 @@ def test_label_maps_are_held_against_the_training_cases_of_a_label_model(run: Ru
     judged = [row["judged"] for row in rows(tmp_path / "shipped" / "checks.csv") if row["check"] == "copies"]
     assert judged == ["true", "true"]
     assert [row["case"] for row in rows(tmp_path / "shipped" / "cases.csv")] == ["head100", "head3"]
+    refused = run(*call, "--model", "fetal-label", "-o", tmp_path / "none")
+    assert refused.exit_code == 2
+    assert "expected one of adult-labels, fetal-labels, fetal-t2w, " in " ".join(refused.stderr.split())
