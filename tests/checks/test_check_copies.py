@@ -218,7 +218,21 @@ def test_a_model_without_fingerprints_or_with_few_subjects_judges_nothing(traine
     for case in (trained[0], replace(trained[0], training_cases=learnt(trained[:2]))):
         finding = copies.check(case, copies.Config())
         assert finding.passed
+        assert not finding.judged
         assert "not judged" in finding.detail
+
+
+def test_a_part_with_too_few_subjects_does_not_hide_the_other(
+    trained: list[CheckInput], novel: list[CheckInput], reference: CopyReference
+) -> None:
+    few = learnt(trained[:2])
+    mixed = {kind: few[kind] if "image" in kind else known for kind, known in reference.items()}
+    for case in (trained[0], novel[0]):
+        finding, labels_alone = judged(case, mixed), judged(case, reference, parts=["labels"])
+        assert finding.judged
+        assert (finding.value, finding.limit) == (labels_alone.value, labels_alone.limit)
+        assert finding.passed == labels_alone.passed
+        assert "image: " in finding.detail
 
 
 def test_what_was_made_from_a_known_case_is_not_judged(trained: list[CheckInput], reference: CopyReference) -> None:

@@ -119,6 +119,19 @@ def test_loose_pieces_are_held_against_what_real_maps_have(known: CheckInput) ->
     assert islands.check(known, islands.Config()).value == 0
 
 
+def test_loose_pieces_on_another_grid_are_judged_as_without_real_cases(known: CheckInput) -> None:
+    labels = known.labels.copy()
+    labels[18:24, 8:11, 18:22] = VENTRICLES  # 72 mm3 at 1 mm; real heads at 2 mm have no second piece
+    case = replace(known, labels=labels, spacing_mm=(1.0, 1.0, 1.0))
+    finding = islands.check(case, islands.Config())
+    alone = islands.check(replace(case, yardstick=None), islands.Config())
+    assert finding.passed
+    assert (finding.value, finding.limit) == (alone.value, alone.limit) == (0, islands.Config().stray_mm3)
+    assert finding.detail == f"{alone.detail}; not held against real cases: voxels of 1 x 1 x 1 mm, real cases of 2 mm"
+    nearly = replace(case, spacing_mm=(2.0, 2.05, 2.0))
+    assert not islands.check(nearly, islands.Config()).passed
+
+
 def test_hemispheres_apart_are_no_loose_pieces_and_a_cap_of_one_is(known: CheckInput) -> None:
     apart = known.labels.copy()  # white matter is one piece in every known head
     apart[20][apart[20] == WHITE] = CORTEX

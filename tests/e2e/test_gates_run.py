@@ -2,14 +2,18 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import Run, digests
 
+from pathosynth.checks.copies import learn_copies
+from pathosynth.data.copy_reference import save_reference
 from pathosynth.data.labels import load_scheme
 from pathosynth.data.nifti import write_image, write_labels
+from pathosynth.data.pairs import Pair
 from pathosynth.data.phantom import brain_phantom
 from pathosynth.data.requests import Request
 from pathosynth.image_generators import gaussian_mixture
@@ -56,6 +60,30 @@ def test_bands_hold_numbers_of_every_case_and_no_names(bands: Path) -> None:
     assert len(quality["features"]) == 4
     assert "head0" not in (bands / "quality.json").read_text()
     assert {"white_matter", "ventricular_csf"} <= set(json.loads((bands / "bands.json").read_text()))
+
+
+def test_a_yardstick_is_of_all_cases_in_its_folder_and_not_replaced_by_that_of_others(
+    run: Run, real: Path, tmp_path: Path
+) -> None:
+    two, others, same_names = (tmp_path / name for name in ("two", "others", "same_names"))
+    for folder, heads, first in ((two, (0, 1), 0), (others, (2, 3), 2), (same_names, (2, 3), 0)):
+        folder.mkdir()
+        for number, head in enumerate(heads, start=first):
+            for suffix in ("dseg", "T2w"):
+                shutil.copy(real / f"head{head}_{suffix}.nii.gz", folder / f"head{number}_{suffix}.nii.gz")
+    out = tmp_path / "out"
+    call = ("bands", "--scheme", "kcl8", "-o", out)
+    assert run(*call, "-i", two).exit_code == 0
+    learnt = {name: (out / name).read_bytes() for name in ("quality.json", "bands.json")}
+    assert run(*call, "-i", two).exit_code == 0
+    for other in (others, same_names, real):
+        result = run(*call, "-i", other)
+        assert result.exit_code == 2
+        assert "cases." in result.stderr
+        assert "Choose another --output, or give --overwrite" in result.stderr
+        assert {name: (out / name).read_bytes() for name in learnt} == learnt
+    assert run(*call, "-i", real, "--overwrite").exit_code == 0
+    assert len(json.loads((out / "quality.json").read_text())["subjects"]) == 4
 
 
 def test_a_spoilt_image_is_turned_down_scored_and_shown(run: Run, real: Path, bands: Path, tmp_path: Path) -> None:
@@ -135,3 +163,29 @@ def test_predictions_are_compared_and_a_segmenter_that_saw_synthetic_cases_is_re
     refused = run(*call, "-o", tmp_path / "other")
     assert refused.exit_code == 2
     assert "learnt from 1 synthetic cases" in refused.stderr
+
+
+def test_label_maps_are_held_against_the_training_cases_of_a_label_model(run: Run, tmp_path: Path) -> None:
+    heads = {seed: brain_phantom(seed, SHAPE, SPACING_MM) for seed in (*range(6), 100)}
+    known = [Pair(f"t{seed}", f"s{seed}", heads[seed].array, None, (SPACING_MM,) * 3) for seed in range(6)]
+    model, cases, out = (tmp_path / name for name in ("model", "cases", "out"))
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps({"generator": "latent_diffusion"}))
+    save_reference(model, learn_copies(known, SCHEME))
+    for seed in (3, 100):
+        write_labels(cases / f"head{seed}_dseg.nii.gz", heads[seed])
+    call = ("check", "-i", cases, "--scheme", "kcl8", "--check", "copies", "--check", "islands")
+    result = run(*call, "--model", model, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    assert [row["case"] for row in rows(out / "cases.csv")] == ["head100"]
+    (copied,) = [row for row in rows(out / "checks.csv") if row["passed"] == "false"]
+    assert (copied["case"], copied["check"]) == ("head3", "copies")
+    assert "training case t3" in copied["detail"]
+    result = run(*call, "--model", "fetal-labels", "-o", tmp_path / "shipped")
+    assert result.exit_code == 0, result.stderr
+    judged = [row["judged"] for row in rows(tmp_path / "shipped" / "checks.csv") if row["check"] == "copies"]
+    assert judged == ["true", "true"]
+    assert [row["case"] for row in rows(tmp_path / "shipped" / "cases.csv")] == ["head100", "head3"]
+    refused = run(*call, "--model", "fetal-label", "-o", tmp_path / "none")
+    assert refused.exit_code == 2
+    assert "expected one of adult-labels, fetal-labels, fetal-t2w, " in " ".join(refused.stderr.split())

@@ -6,6 +6,7 @@ made by a generator: one morphed from a known parent resembles it on purpose, as
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -101,9 +102,8 @@ def check(case: CheckInput, config: Config) -> Finding:
     ]
     if not findings:
         return _unjudged("the training cases are known by other embeddings or another part")
-    worst = max(findings, key=lambda finding: finding.value - finding.limit)
-    detail = "; ".join(finding.detail for finding in findings)
-    return Finding("copies", worst.value, worst.limit, all(finding.passed for finding in findings), detail)
+    worst = max(findings, key=lambda finding: (finding.judged, finding.value - finding.limit))
+    return replace(worst, detail="; ".join(finding.detail for finding in findings))
 
 
 def likeness_of(

@@ -8,7 +8,7 @@ import numpy as np
 from pathosynth.checks.islands import loose_parts
 from pathosynth.data.labels import LabelScheme
 from pathosynth.data.volume import Spacing
-from pathosynth.data.yardstick import Yardstick
+from pathosynth.data.yardstick import SAME_SPACING, Yardstick
 from pathosynth.metrics.features import NET, random_conv3d
 from pathosynth.metrics.image_quality import measure
 from pathosynth.runs.errors import InputError
@@ -64,7 +64,7 @@ def learn(cases: Sequence[Measured]) -> Yardstick:
     if not cases:
         raise InputError("Yardstick: expected at least one real case, found none. Give cases with labels.")
     edges = np.array([case.spacing_mm for case in cases])
-    if np.ptp(edges) > 0.05 * edges.mean() or len({len(case.features) for case in cases}) > 1:
+    if np.ptp(edges) > SAME_SPACING * edges.mean() or len({len(case.features) for case in cases}) > 1:
         raise InputError(
             f"Yardstick: expected cases of one voxel size, all with images or none, found {edges.min():g} to "
             f"{edges.max():g} mm. Bring them to one grid with `pathosynth prepare --spacing-mm`."

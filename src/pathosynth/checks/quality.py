@@ -16,7 +16,6 @@ from pathosynth.runs.errors import InputError
 
 UPWARDS = ("unexplained", "offset", "cjv")
 """Measures that can only be too large; `misfit` of a label and `edgeless` of two too."""
-SAME_SPACING = 0.05
 
 
 class Config(BaseConfig):
@@ -50,21 +49,13 @@ def check(case: CheckInput, config: Config) -> Finding:
     note = ""
     if case.yardstick is None:
         note = "; nothing else judged: no measures of real cases are known"
-    elif other := not_comparable(case, case.yardstick):
+    elif other := case.yardstick.not_comparable(case.spacing_mm):
         note = f"; nothing else judged: {other}"
     else:
         strains |= _strains(found, case.yardstick, config)
     name = max(strains, key=lambda key: strains[key][0])
     value, allowed = strains[name]
     return Finding("quality", value, 1.0, value <= 1.0, f"worst: {name} {found[name]:.4g}, {allowed}{note}")
-
-
-def not_comparable(case: CheckInput, yardstick: Yardstick) -> str:
-    """Why the voxels of a case are not those of the yardstick; empty where they are."""
-    if np.abs(np.array(case.spacing_mm) / yardstick.spacing_mm - 1).max() <= SAME_SPACING:
-        return ""
-    edges = " x ".join(f"{edge:g}" for edge in case.spacing_mm)
-    return f"voxels of {edges} mm, real cases of {yardstick.spacing_mm:g} mm"
 
 
 def _strains(found: dict[str, float], yardstick: Yardstick, config: Config) -> dict[str, tuple[float, str]]:

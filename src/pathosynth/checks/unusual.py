@@ -10,7 +10,6 @@ import numpy as np
 import pydantic
 
 from pathosynth.checks import limits
-from pathosynth.checks.quality import not_comparable
 from pathosynth.data.findings import CheckInput, Finding, rejected
 from pathosynth.data.yardstick import Yardstick
 from pathosynth.metrics.features import NET, random_conv3d
@@ -42,7 +41,7 @@ def check(case: CheckInput, config: Config) -> Finding:
     known = case.yardstick
     if known is None or known.net != NET or known.features.shape[1] != vector.size:
         return _unjudged("no features of real cases are known")
-    if other := not_comparable(case, known):
+    if other := known.not_comparable(case.spacing_mm):
         return _unjudged(other)
     subjects = np.array(known.subjects)
     if len(set(known.subjects)) <= config.neighbours:

@@ -139,7 +139,7 @@ def check(
     parents: o.Parents = None,
     checks: o.CheckNames = [],  # noqa: B006, typer needs the plain default
     model: Annotated[
-        str, typer.Option("--model", help="Model that made the cases: its training cases are the yardstick.")
+        str, typer.Option("--model", help="Model that made images or label maps: its training cases are the yardstick.")
     ] = "",
     bands: Annotated[
         Path | None, typer.Option("--bands", metavar="FOLDER", help="Another yardstick: what `bands` wrote.")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pathosynth.data.volume import Spacing
 from pathosynth.runs.errors import ModelError
 from pathosynth.runs.files import json_text, write_text
 
@@ -20,6 +21,9 @@ AGREEMENT_FILE = "agreement.json"
 FORMAT_VERSIONS = {QUALITY_FILE: 2, AGREEMENT_FILE: 1}
 """Of `QUALITY_FILE` 1 until sharpness was told as a share of what the labels let expect, and hemispheres were no loose
 pieces."""
+
+SAME_SPACING = 0.05
+"""Largest difference of voxel edges, as a share, at which measures are comparable."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ class Yardstick:
     measures: Mapping[str, np.ndarray]
     net: str
     features: np.ndarray
+
+    def not_comparable(self, spacing_mm: Spacing) -> str:
+        """Why a case of these voxel edges cannot be held against the real ones; empty where it can."""
+        if np.abs(np.array(spacing_mm) / self.spacing_mm - 1).max() <= SAME_SPACING:
+            return ""
+        edges = " x ".join(f"{edge:g}" for edge in spacing_mm)
+        return f"voxels of {edges} mm, real cases of {self.spacing_mm:g} mm"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Real cases -> the bands that made ones are judged by: intensities, quality, features, agreement of a segmenter."""
 
 import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,7 @@ def plan(cases: Sequence[Case], contrast: str, opinion: SecondOpinion, options: 
     scheme, chosen = inputs.one_scheme(cases), contrast or _only_contrast(cases)
     return Plan(
         command="bands",
-        config={"contrast": chosen, "scheme": scheme.name, **opinion.described()},
+        config={"contrast": chosen, "scheme": scheme.name, **opinion.described(), "cases": _described(cases, opinion)},
         inputs=inputs.files_of([*cases, *opinion.cases.values()]),
         tasks=[OneCase(case) for case in cases],
         work=functools.partial(measure_case, contrast=chosen, opinion=opinion),
@@ -57,6 +58,15 @@ def plan(cases: Sequence[Case], contrast: str, opinion: SecondOpinion, options: 
         makes=f"bands of {len(cases)} cases{f' with {chosen} images' if chosen else ', labels alone'}"
         + (f"; {opinion.told}" if opinion.told else ""),
     )
+
+
+def _described(cases: Sequence[Case], opinion: SecondOpinion) -> dict[str, Any]:
+    """What the run record keeps of the cases: other ones are another yardstick, which needs another folder."""
+    predicted = [opinion.cases[case.case] for case in cases if case.case in opinion.cases]
+    named = sorted(
+        (case.case, [str(path.resolve()) for path in inputs.files_of([case])]) for case in [*cases, *predicted]
+    )
+    return {"number": len(cases), "sha256": hashlib.sha256(json_text(named).encode()).hexdigest()}
 
 
 def measure_case(task: OneCase, *, contrast: str, opinion: SecondOpinion) -> Result:

@@ -16,7 +16,7 @@ from pathosynth.runs.record import RunRecord
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.batch import OneCase, Options, Plan, Result
 from pathosynth.stages.judging import Checking, bands_folder, judge, verdict
-from pathosynth.stages.models import find_model
+from pathosynth.stages.models import find_any_model
 from pathosynth.stages.second_opinion import SecondOpinion
 
 BYTES_PER_VOXEL = 120
@@ -45,7 +45,7 @@ class Wanted:
 
     Attributes:
         names: checks to run; all of them when empty.
-        model: the model that made them, whose training cases are the yardstick; empty for none.
+        model: what made the images or the label maps, whose training cases are the yardstick; empty for none.
         bands: folder of another yardstick; None takes that of the model.
         opinion: predictions of an independent segmenter.
     """
@@ -62,7 +62,7 @@ class Wanted:
             ConfigError: no such check, or the segmenter behind the predictions is not the one the bands know.
             ModelError: no such model, or a folder without what is asked of it.
         """
-        found = find_model(self.model) if self.model else None
+        found = find_any_model(self.model) if self.model else None
         checking = Checking.of(self.names, found, found.training_cases if found else None)
         if self.bands is not None:
             checking = checking.compared_with(bands_folder(self.bands))

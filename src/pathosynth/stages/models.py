@@ -157,7 +157,12 @@ def find_any_model(name_or_folder: str) -> Found:
         ModelError: there is no such model, or its folder cannot be used.
     """
     found = _find(name_or_folder)
-    return found if found is not None else find_model(name_or_folder)
+    if found is not None:
+        return found
+    if name_or_folder in IMAGE_GENERATORS:
+        return find_model(name_or_folder)
+    known = ", ".join([*shipped_models(), *IMAGE_GENERATORS])
+    raise ModelError(f"Model {name_or_folder}: expected one of {known}, or a folder with config.json; found neither.")
 
 
 def _find(name_or_folder: str) -> Found | None:
