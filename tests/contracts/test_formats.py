@@ -291,6 +291,18 @@ def test_flat_refuses_a_volume_with_two_extensions(kind: str, tmp_path: Path) ->
         flat.read(tmp_path, config)
 
 
+def test_bids_pairs_a_label_map_with_the_image_of_its_own_run(small_brain: Maker, tmp_path: Path) -> None:
+    labels, image = small_brain()
+    anat = tmp_path / "sub-01" / "anat"
+    anat.mkdir(parents=True)
+    write_labels(anat / "sub-01_run-2_seg-kcl8_dseg.nii.gz", labels)
+    for run in ("1", "2"):
+        write_image(anat / f"sub-01_run-{run}_T2w.nii.gz", image)
+    write_image(anat / "sub-01_run-1_T1w.nii.gz", image)
+    (case,) = bids.read(tmp_path, bids.Config(scheme="kcl8"))
+    assert {contrast: path.name for contrast, path in case.images.items()} == {"T2w": "sub-01_run-2_T2w.nii.gz"}
+
+
 def test_flat_reads_pathology_and_severity(small_brain: Maker, tmp_path: Path) -> None:
     for name in ("sub-1", "sub-2"):
         write_labels(tmp_path / f"{name}_dseg.nii.gz", small_brain()[0])

@@ -9,7 +9,7 @@ import pytest
 
 from pathosynth.runs import files
 from pathosynth.runs.errors import ConfigError, InputError
-from pathosynth.runs.record import RunRecord, read_record
+from pathosynth.runs.record import RunRecord, Source, read_record
 
 CONFIG = {"severity": {"atrial_width_mm": 18.0}, "scheme": "kcl8"}
 
@@ -84,6 +84,35 @@ def test_changed_input_is_refused_and_a_new_one_is_not(tmp_path: Path, table: Pa
     table.write_text("case\nz\n")
     with pytest.raises(ConfigError, match=r"cases\.csv has changed"):
         begin(tmp_path / "out", table)
+
+
+def test_a_case_made_from_something_else_is_refused_wherever_its_files_lie(tmp_path: Path) -> None:
+    files = {}
+    for site, content in (("A", "one"), ("B", "two"), ("moved", "one")):
+        (tmp_path / site).mkdir()
+        files[site] = tmp_path / site / "sub-01.csv"
+        files[site].write_text(content)
+
+    def run(site: str, age: float = 26.0) -> RunRecord:
+        sources = {"sub-01": Source([{"age_weeks": age}], (files[site],))}
+        return RunRecord.begin(tmp_path / "out", "morph", CONFIG, 1, [files[site]], sources=sources)
+
+    run("A").finish_case("sub-01")
+    assert run("moved").done("sub-01")
+    for other in (lambda: run("B"), lambda: run("A", age=32.0)):
+        before = (tmp_path / "out" / "run.json").read_bytes()
+        with pytest.raises(ConfigError, match=r"holds another run: case 'sub-01' was made from other files, or .* age"):
+            other()
+        assert (tmp_path / "out" / "run.json").read_bytes() == before
+
+
+def test_failures_of_cases_that_are_gone_are_forgotten(tmp_path: Path, table: Path) -> None:
+    first = RunRecord.begin(tmp_path / "out", "morph", CONFIG, 1, [table], sources={"a": Source(), "bad": Source()})
+    first.finish_case("a")
+    first.finish_case("bad", "failed", "damaged")
+    again = RunRecord.begin(tmp_path / "out", "morph", CONFIG, 1, [table], sources={"a": Source()})
+    assert again.counts() == {"done": 1, "rejected": 0, "failed": 0}
+    assert again.done("a")
 
 
 def test_overwrite_removes_listed_files_and_nothing_else(tmp_path: Path, table: Path) -> None:

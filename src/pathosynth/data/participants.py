@@ -11,7 +11,7 @@ import pandas as pd
 
 from pathosynth.runs.errors import InputError
 
-_AGES = {"age_weeks": ("ga_weeks", "age_weeks", "pma_weeks"), "age_years": ("age_years", "age")}
+_AGES = {"age_weeks": ("pma_weeks", "age_weeks", "ga_weeks"), "age_years": ("age_years", "age")}
 
 
 def read_participants(path: Path) -> dict[str, dict[str, Any]]:

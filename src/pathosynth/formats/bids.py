@@ -47,6 +47,10 @@ _TABLE = {
 """Columns of participants.tsv beyond participant_id and age, with what they mean."""
 
 
+_SCAN = ("acq", "ce", "rec", "dir", "run", "echo", "part", "chunk")
+"""Entities that tell scans of one session apart."""
+
+
 class Config(BaseConfig):
     """Which files of a BIDS folder are taken."""
 
@@ -168,18 +172,24 @@ def _case(labels: Path, people: dict[str, dict[str, Any]], scheme: str) -> Case:
     identifier = "_".join(f"{key}-{parts[key]}" for key in ("sub", "ses") if key in parts)
     row = people.get(f"sub-{parts['sub']}", {})
     stored = known(row, (key for key in _TABLE if key != "age_weeks")) | facts(row, str(labels))
-    files: dict[str, Any] = {"labels": labels, "images": _images(labels.parent, identifier)}
+    files: dict[str, Any] = {"labels": labels, "images": _images(labels, identifier)}
     displacement = labels.parent / f"{identifier}_desc-toparent_xfm.nii.gz"
     files["displacement"] = displacement if displacement.is_file() else None
     defaults = {"case": identifier, "subject": f"sub-{parts['sub']}", "scheme": scheme}
     return build_case(defaults | stored | files, str(labels), "Correct participants.tsv")
 
 
-def _images(folder: Path, identifier: str) -> dict[str, Path]:
+def _images(labels: Path, identifier: str) -> dict[str, Path]:
+    """Image of every contrast beside a label map, of the same scan: no entity of the two says otherwise."""
+    own = entities(labels)
     images = {}
     for contrast in CONTRASTS:
-        found = sorted(folder.glob(f"{identifier}_*{contrast}.nii.gz")) or []
-        exact = [path for path in found if path.name.endswith(f"_{contrast}.nii.gz")]
+        found = sorted(labels.parent.glob(f"{identifier}_*{contrast}.nii.gz"))
+        exact = [
+            path for path in found
+            if path.name.endswith(f"_{contrast}.nii.gz")
+            and all(own.get(key, value) == value for key, value in entities(path).items() if key in _SCAN)
+        ]  # fmt: skip
         ranked = sorted(exact, key=lambda path: (entities(path).get("desc", "~") != "synth", "desc" in entities(path)))
         if ranked:
             images[contrast] = ranked[0]

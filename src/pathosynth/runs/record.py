@@ -4,11 +4,12 @@ It is begun before the first case, rewritten whole after each one and completed 
 again finds what is finished. It is the only output that differs between two runs with the same seed.
 """
 
+import hashlib
 import json
 import platform
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,20 @@ from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.files import json_text, sha256, write_text
 
 Outcome = Literal["done", "failed", "rejected"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a case is made from.
+
+    Attributes:
+        facts: what is known of it, JSON-able.
+        files: what is read of it.
+    """
+
+    facts: Sequence[Any] = ()
+    files: tuple[Path, ...] = ()
+
 
 FILE_NAME = "run.json"
 FORMAT = 1
@@ -34,17 +49,19 @@ class RunRecord:
         content: what stands in the file; `cases` maps a case to its outcome, message and facts.
         replaced: content of the older run that ``--overwrite`` replaces; its files go when this run is complete.
         made: folders that did not exist before, deepest first.
+        origins: by case, a digest of what it is made from; empty where nobody said.
     """
 
     path: Path
     content: dict[str, Any]
     replaced: dict[str, Any] | None = None
     made: tuple[Path, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(
         cls, out: Path, command: str, config: dict[str, Any], seed: int, inputs: Sequence[Path], *,
-        device: str = "cpu", overwrite: bool = False,
+        device: str = "cpu", overwrite: bool = False, sources: Mapping[str, Source] | None = None,
     ) -> "RunRecord":  # fmt: skip
         """Open the record of a folder: a new one, or the older one of the same command, config, seed and inputs.
 
@@ -57,6 +74,8 @@ class RunRecord:
                 not, because finished cases do not depend on it.
             device: where the run computes, as text.
             overwrite: replace an older run; the files it lists are removed once this one is complete.
+            sources: what every case of the run is made from. A finished case that was made from something else is
+                refused, and one that failed and is no case of the run any more is forgotten.
 
         Raises:
             ConfigError: the folder holds another run, or files of unknown origin, and `overwrite` is false; or it
@@ -64,6 +83,7 @@ class RunRecord:
         """
         asked = json.loads(json_text({"command": command, "config": config, "seed": seed}))
         hashes = {str(path.resolve()): sha256(path) for path in inputs}
+        origins = {case: _origin(source, hashes) for case, source in (sources or {}).items()}
         standing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
         if not standing.is_dir():
             raise ConfigError(f"{standing}: expected a folder to write into, found a file. {_ELSEWHERE}")
@@ -78,7 +98,7 @@ class RunRecord:
                 f"{out}: expected an empty folder or one with a {FILE_NAME}, found other files. {_WAY_OUT}"
             )
         elif older is not None:
-            _refuse_other_run(out, older, asked, hashes)
+            _refuse_other_run(out, older, asked, hashes, origins)
         past = older or {}
         content = {
             "format": FORMAT,
@@ -91,10 +111,13 @@ class RunRecord:
             "ended": None,
             "resumed": past.get("resumed", 0) + (older is not None),
             "inputs": past.get("inputs", {}) | hashes,
-            "cases": past.get("cases", {}),
-        }
+            "cases": {
+                case: entry for case, entry in past.get("cases", {}).items()
+                if sources is None or case in sources or entry["outcome"] != "failed"
+            },
+        }  # fmt: skip
         made = tuple(folder for folder in (out, *out.parents) if not folder.exists())
-        record = cls(out / FILE_NAME, content, replaced, made)
+        record = cls(out / FILE_NAME, content, replaced, made, origins)
         record._write()
         return record
 
@@ -119,7 +142,9 @@ class RunRecord:
             message: why, for failed and rejected ones.
             **facts: anything JSON-able; `files` (paths relative to OUT) lets ``--overwrite`` remove them later.
         """
-        self.content["cases"][case] = {"outcome": outcome, "message": message, "ended": _now(), **facts}
+        made_from = {"made_from": self.origins[case]} if case in self.origins else {}
+        entry = {"outcome": outcome, "message": message, "ended": _now(), **made_from, **facts}
+        self.content["cases"][case] = entry
         self._write()
 
     def facts(self, case: str) -> dict[str, Any]:
@@ -183,10 +208,26 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     )
 
 
-def _refuse_other_run(out: Path, older: dict[str, Any], asked: dict[str, Any], hashes: dict[str, str]) -> None:
+def _origin(source: Source, hashes: Mapping[str, str]) -> str:
+    """Digest of what a case is made from: a file counts by what is in it, wherever it lies."""
+    read = [hashes.get(str(path.resolve()), "") for path in source.files]
+    return hashlib.sha256(json_text([*source.facts, read]).encode()).hexdigest()[:16]
+
+
+def _refuse_other_run(
+    out: Path, older: dict[str, Any], asked: dict[str, Any], hashes: dict[str, str], origins: Mapping[str, str]
+) -> None:
     differences = list(_differences(older, asked))
     changed = [path for path, value in hashes.items() if older["inputs"].get(path, value) != value]
     differences += [f"{path} has changed since" for path in changed]
+    if not changed:
+        differences += [
+            f"case '{case}' was made from other files, or from a row with another age, subject, split or severity"
+            for case, entry in older["cases"].items()
+            if entry["outcome"] != "failed"
+            and case in origins
+            and entry.get("made_from", origins[case]) != origins[case]
+        ]
     if older["command"] != asked["command"]:
         differences = differences[:1]
     if differences:

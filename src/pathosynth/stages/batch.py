@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from pathosynth.data.cases import Case
 from pathosynth.runs.errors import ConfigError, PathosynthError, unexpected
-from pathosynth.runs.record import Outcome, RunRecord
+from pathosynth.runs.record import Outcome, RunRecord, Source
 from pathosynth.stages.plugins import use_plugins
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Plan:
             What it makes stays, so the folder keeps its record even when every task fails.
         facts: what else the finished record says; it does not count when a run is resumed.
         given: facts of a task that its result rests on and that the result tells too; a finished task of which they are
-            others now is done again. Nothing where all of it is in `config` and `inputs`.
+            others now is done again. None where a finished task that was made from other rows or files is refused.
     """
 
     command: str
@@ -100,7 +100,7 @@ class Plan:
     part: str = ""
     prepare: Callable[[Sequence[Any]], None] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    given: Callable[[Any], dict[str, Any]] = lambda task: {}
+    given: Callable[[Any], dict[str, Any]] | None = None
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON-able facts, for ``--dry-run``."""
@@ -171,9 +171,11 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
     record = RunRecord.begin(
         options.out, plan.command, plan.config, options.seed, plan.inputs,
         device=plan.device, overwrite=options.overwrite,
+        sources={task.case: Source() if plan.given else _source(task) for task in plan.tasks},
     )  # fmt: skip
     first_error: Exception | None = None
-    waiting = [task for task in plan.tasks if not record.done(task.case, **plan.given(task))]
+    given = plan.given or (lambda task: {})
+    waiting = [task for task in plan.tasks if not record.done(task.case, **given(task))]
     if plan.prepare is not None:
         plan.prepare(waiting)
     for task, result in _results(waiting, plan.work, options):
@@ -190,6 +192,14 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
     plan.finish(options.out, record)
     record.complete(**plan.facts, **({"part": plan.part} if plan.part else {}))
     return record
+
+
+def _source(task: Task) -> Source:
+    """The rows of case tables that a task holds, without the places of their files, and these files."""
+    rows = [value for value in vars(task).values() if isinstance(value, Case)]
+    facts = [row.model_dump(mode="json", exclude={"labels", "images", "displacement"}) for row in rows]
+    files = [path for row in rows for path in (row.labels, *row.images.values(), row.displacement) if path is not None]
+    return Source(facts, tuple(files))
 
 
 def _results(tasks: Sequence[Task], work: Callable[[Any], Result], options: Options) -> Iterator[tuple[Task, Result]]:

@@ -152,11 +152,11 @@ def _deal(kinds_of: dict[str, tuple[str, ...]], recipe: Recipe, rng: np.random.G
 def _named(cases: Sequence[Case], dealt: dict[str, list[str]]) -> dict[str, tuple[Case, str]]:
     """Parent and kind by the name of the variant: parent's name + kind + number, letters and digits only."""
     made: dict[str, tuple[Case, str]] = {}
+    taken: dict[str, str] = {}  # some disks do not tell upper from lower case
     for parent in cases:
         for number, kind in enumerate(dealt[parent.case], start=1):
             name = child_name(parent.case, kind, number)
-            if name in made:
-                other = made[name][0].case
+            if (other := taken.setdefault(name.lower(), parent.case)) != parent.case:
                 raise InputError(f"Cases '{other}' and '{parent.case}' would both become '{name}'. Rename one.")
             made[name] = (parent, kind)
     return made

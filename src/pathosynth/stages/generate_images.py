@@ -136,14 +136,13 @@ def renderings(cases: Sequence[Case], parents: Sequence[Case], per_case: int, ru
         InputError: two images would get the same name.
     """
     by_name, made = {case.case: case for case in parents}, dict[str, Rendered]()
+    taken: dict[str, str] = {}  # some disks do not tell upper from lower case
     for case in cases:
         for number in range(1, per_case + 1):
             keeps = case.origin != "real" and per_case == 1
             name = child_name(case.case) if keeps else child_name(case.case, "Generated", number)
-            if name in made:
-                raise InputError(
-                    f"Cases '{made[name].source}' and '{case.case}' would both become '{name}'. Rename one."
-                )
+            if (other := taken.setdefault(name.lower(), case.case)) != case.case:
+                raise InputError(f"Cases '{other}' and '{case.case}' would both become '{name}'. Rename one.")
             made[name] = Rendered(name, case, by_name.get(case.parent), case_seed(run_seed, name, "image"))
     return list(made.values())
 
