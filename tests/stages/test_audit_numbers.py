@@ -12,6 +12,7 @@ from pathosynth.data.nifti import write_image, write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.runs.errors import InputError
 from pathosynth.stages import export
+from pathosynth.stages.audit import keep_in
 from pathosynth.stages.audit.asked import Audit, refuse_strangers
 from pathosynth.stages.audit.card import section, write_section
 from pathosynth.stages.audit.numbers import rows_of, summary
@@ -131,6 +132,20 @@ def test_the_card_has_one_section_and_keeps_the_rest(tmp_path: Path) -> None:
     assert "## Limits\nmany" in text
     assert "| labels | 20 | 0 | 0.0%" in text
     assert "t0" not in text, "no name of a person stands in the card"
+
+
+def test_an_audit_is_kept_with_the_model_but_not_with_one_that_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = audit_of(tmp_path)
+    told = told_of(record_of({"generated": [0.1] * 20}, {}), audit)
+    monkeypatch.setattr("pathosynth.stages.audit.shipped_models", lambda: {"model": tmp_path})
+    keep_in(tmp_path, told)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors"}
+    monkeypatch.undo()
+    keep_in(tmp_path, told)
+    assert audited(audit.found).status == "passed"
+    assert "people" not in json.loads((tmp_path / FILE).read_text())
 
 
 def test_an_audit_of_other_weights_does_not_count(tmp_path: Path) -> None:

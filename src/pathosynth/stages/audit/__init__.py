@@ -1,7 +1,10 @@
 """Trained model -> has it memorised? Copies, membership, texts of the training files; the page, and the model card."""
 
 import functools
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pathosynth.data.copy_reference import load_reference
 from pathosynth.drawing.page import Picture
@@ -18,6 +21,9 @@ from pathosynth.stages.audit.numbers import rows_of, summary
 from pathosynth.stages.audit.page import audit_page
 from pathosynth.stages.audits import FILE
 from pathosynth.stages.batch import Options, Plan
+from pathosynth.stages.models import shipped_models
+
+log = logging.getLogger(__name__)
 
 CAPTIONS = {
     "likeness": "Likeness to the nearest training case: generated cases against real people. Right of the dashed limit "
@@ -56,7 +62,7 @@ def plan(audit: Audit, options: Options) -> Plan:
 
 
 def _finish(out: Path, record: RunRecord, *, audit: Audit) -> None:
-    """Write the tables, the page, ``audit.json`` here and in the model folder, and the section of the card."""
+    """Write the tables, the page and ``audit.json`` here, and what the model's folder keeps of them."""
     folder = audit.found.folder
     if folder is None:
         return
@@ -71,6 +77,16 @@ def _finish(out: Path, record: RunRecord, *, audit: Audit) -> None:
     pictures = _pictures(out, record, rows, audit)
     write_text(out / FILE, json_text(told))
     write_text(out / "audit.html", audit_page(told, pictures, section(told)))
+    keep_in(folder, told)
+
+
+def keep_in(folder: Path, told: Mapping[str, Any]) -> None:
+    """Write an audit into the folder of its model; one that ships with this package stays as it is."""
+    if folder in shipped_models().values():
+        log.warning(
+            "%s ships with pathosynth: its folder stays as it is, the audit lies in the output alone", folder.name
+        )
+        return
     write_text(folder / FILE, json_text({key: value for key, value in told.items() if key != "people"}))
     write_section(folder, told)
 
