@@ -34,6 +34,10 @@ def test_a_contrast_it_does_not_make_and_the_other_way_are_refused(folder: str) 
 
 
 def test_a_generator_without_weights_names_its_image_so_and_keeps_its_own_setting() -> None:
+    with pytest.raises(
+        ConfigError, match="--contrast T1w: gaussian_mixture makes images that look like T2w unless told"
+    ):
+        Rendering.of("gaussian_mixture", [], "cpu", "T1w")
     made = Rendering.of("gaussian_mixture", ["contrast=random"], "cpu", "T1w")
     assert (made.contrast, made.settings) == ("T1w", {"contrast": "random"})
     assert Rendering.of("carried", [], "cpu").contrast == "T2w"

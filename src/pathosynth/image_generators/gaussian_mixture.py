@@ -24,6 +24,9 @@ from pathosynth.runs.seeds import numpy_generator
 
 FWHM_TO_SIGMA = 1 / 2.3548
 
+MAKES = "T2w"
+"""What the images look like unless `contrast` is set."""
+
 
 class Contrast(BaseConfig):
     """Intensity of one tissue, in units of the robust range of the image."""

@@ -169,7 +169,7 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
         PathosynthError: the folder holds another run, or the only source failed.
     """
     record = RunRecord.begin(
-        options.out, plan.command, plan.config, options.seed, plan.inputs,
+        options.out, plan.command, plan.config, options.seed, [*plan.inputs, *_named_files(plan.config)],
         device=plan.device, overwrite=options.overwrite,
         sources={task.case: Source() if plan.given else _source(task) for task in plan.tasks},
     )  # fmt: skip
@@ -192,6 +192,15 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
     plan.finish(options.out, record)
     record.complete(**plan.facts, **({"part": plan.part} if plan.part else {}))
     return record
+
+
+def _named_files(config: Any) -> Iterator[Path]:
+    """Files that settings name, e.g. a table of intensities: what is in them counts as the settings do."""
+    if isinstance(config, dict | list | tuple):
+        for value in config.values() if isinstance(config, dict) else config:
+            yield from _named_files(value)
+    elif isinstance(config, str) and Path(config).suffix and os.path.isfile(config):  # noqa: PTH113, any text may come
+        yield Path(config)
 
 
 def _source(task: Task) -> Source:

@@ -22,7 +22,7 @@ from pathosynth.runs.seeds import case_seed
 from pathosynth.stages import inputs, outputs
 from pathosynth.stages.audits import audited
 from pathosynth.stages.batch import Options, Plan, Result
-from pathosynth.stages.models import DEFAULT_MODEL, Found, device_for, find_model, folders_of, render
+from pathosynth.stages.models import DEFAULT_MODEL, Found, device_for, find_model, folders_of, load_generator, render
 from pathosynth.stages.naming import child_name
 from pathosynth.stages.provenance import people
 from pathosynth.stages.seed_choice import Choosing, Chosen, write_seeds
@@ -48,10 +48,16 @@ class Rendering:
 
         Raises:
             ModelError: there is no such model.
-            ConfigError: a setting is malformed, or a trained model does not make that contrast.
+            ConfigError: a setting is malformed, or the model does not make that contrast.
         """
         found, values = find_model(model or DEFAULT_MODEL), parse_settings(list(settings))
         if found.folder is None:
+            own = getattr(load_generator(found.generator), "MAKES", contrast)
+            if contrast and contrast != own and "contrast" not in values:
+                raise ConfigError(
+                    f"--contrast {contrast}: {found.name} makes images that look like {own} unless told. Give --set "
+                    "contrast=random, or a table that measure_contrast made."
+                )
             found = replace(found, card={"config": {"contrast": contrast}}) if contrast else found
         elif "contrast" in values:
             raise ConfigError(f"--set contrast={values['contrast']}: a trained model is given --contrast instead.")
