@@ -303,6 +303,25 @@ def test_bids_pairs_a_label_map_with_the_image_of_its_own_run(small_brain: Maker
     assert {contrast: path.name for contrast, path in case.images.items()} == {"T2w": "sub-01_run-2_T2w.nii.gz"}
 
 
+def test_bids_takes_the_age_of_the_session_and_its_unit(small_brain: Maker, tmp_path: Path) -> None:
+    for session in ("a", "b"):
+        anat = tmp_path / "sub-01" / f"ses-{session}" / "anat"
+        anat.mkdir(parents=True)
+        write_labels(anat / f"sub-01_ses-{session}_seg-kcl8_dseg.nii.gz", small_brain()[0])
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-01\t28\n")
+    config = bids.Config(scheme="kcl8")
+    assert [case.age_years for case in bids.read(tmp_path, config)] == [28, 28]
+    (tmp_path / "participants.json").write_text('{"age": {"Units": "weeks"}}')
+    assert [(case.age_weeks, case.age_years) for case in bids.read(tmp_path, config)] == [(28, None)] * 2
+    (tmp_path / "sub-01" / "sub-01_sessions.tsv").write_text("session_id\tga_weeks\nses-a\t24\nses-b\t33\n")
+    (tmp_path / "participants.tsv").write_text("participant_id\tga_weeks\nsub-01\t24\n")
+    assert [case.age_weeks for case in bids.read(tmp_path, config)] == [24, 33]
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-01\t196\n")
+    (tmp_path / "participants.json").write_text('{"age": {"Units": "days"}}')
+    with pytest.raises(InputError, match="expected age in years or weeks, found 'days'"):
+        bids.read(tmp_path, config)
+
+
 def test_flat_reads_pathology_and_severity(small_brain: Maker, tmp_path: Path) -> None:
     for name in ("sub-1", "sub-2"):
         write_labels(tmp_path / f"{name}_dseg.nii.gz", small_brain()[0])

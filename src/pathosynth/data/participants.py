@@ -14,11 +14,19 @@ from pathosynth.runs.errors import InputError
 _AGES = {"age_weeks": ("pma_weeks", "age_weeks", "ga_weeks"), "age_years": ("age_years", "age")}
 
 
-def read_participants(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a ``participants.tsv`` by participant_id; empty where there is no such file.
+_AGE_UNITS = {"years": "age", "year": "age", "y": "age", "weeks": "age_weeks", "week": "age_weeks", "wk": "age_weeks"}
+"""Units a data dictionary may give the column ``age``, and the column that it then is."""
+
+
+def read_participants(path: Path, key: str = "participant_id") -> dict[str, dict[str, Any]]:
+    """Rows of a ``participants.tsv`` or ``*_sessions.tsv`` by name; empty where there is no such file.
+
+    Args:
+        path: of the table; its data dictionary, with the same name and ``.json``, says the unit of the column ``age``.
+        key: column of the names.
 
     Raises:
-        InputError: the file is not tab-separated text with a participant_id column of unique names.
+        InputError: the file is not tab-separated text with a column `key` of unique names, or ages have another unit.
     """
     if not path.is_file():
         return {}
@@ -26,9 +34,27 @@ def read_participants(path: Path) -> dict[str, dict[str, Any]]:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a table of tab-separated values ({error}). Correct or remove it.") from None
-    if "participant_id" not in table.columns or not table["participant_id"].is_unique:
-        raise InputError(f"{path}: expected a participant_id column of unique names. Correct or remove the file.")
-    return {str(row["participant_id"]): {str(k): v for k, v in row.items()} for row in table.to_dict("records")}
+    if key not in table.columns or not table[key].is_unique:
+        raise InputError(f"{path}: expected a {key} column of unique names. Correct or remove the file.")
+    if "age" in table.columns and "age_weeks" not in table.columns:
+        table = table.rename(columns={"age": _age_column(path.with_suffix(".json"))})
+    return {str(row[key]): {str(k): v for k, v in row.items()} for row in table.to_dict("records")}
+
+
+def _age_column(dictionary: Path) -> str:
+    """What the column ``age`` is by the unit in the data dictionary; in years where that says nothing.
+
+    Raises:
+        InputError: it is neither years nor weeks.
+    """
+    try:
+        found = json.loads(dictionary.read_text(encoding="utf-8"))["age"]["Units"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "age"
+    column = _AGE_UNITS.get(str(found).strip().lower())
+    if column is None:
+        raise InputError(f"{dictionary}: expected age in years or weeks, found '{found}'. Convert the column.")
+    return column
 
 
 def person_of(name: str) -> str:

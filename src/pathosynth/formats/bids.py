@@ -19,7 +19,7 @@ from pathosynth.data.cases import CONTRASTS, Case, build_case, check_cases, writ
 from pathosynth.data.color_tables import color_table
 from pathosynth.data.labels import LabelScheme, load_scheme
 from pathosynth.data.nifti import read_image, read_labels, write_image, write_labels
-from pathosynth.data.participants import facts, known, read_participants
+from pathosynth.data.participants import ages, facts, known, read_participants
 from pathosynth.data.volume import Volume
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import InputError
@@ -172,11 +172,20 @@ def _case(labels: Path, people: dict[str, dict[str, Any]], scheme: str) -> Case:
     identifier = "_".join(f"{key}-{parts[key]}" for key in ("sub", "ses") if key in parts)
     row = people.get(f"sub-{parts['sub']}", {})
     stored = known(row, (key for key in _TABLE if key != "age_weeks")) | facts(row, str(labels))
+    stored |= ages(_session(labels, parts), str(labels))
     files: dict[str, Any] = {"labels": labels, "images": _images(labels, identifier)}
     displacement = labels.parent / f"{identifier}_desc-toparent_xfm.nii.gz"
     files["displacement"] = displacement if displacement.is_file() else None
     defaults = {"case": identifier, "subject": f"sub-{parts['sub']}", "scheme": scheme}
     return build_case(defaults | stored | files, str(labels), "Correct participants.tsv")
+
+
+def _session(labels: Path, parts: dict[str, str]) -> dict[str, Any]:
+    """What ``sub-X_sessions.tsv`` says of the session of a label map."""
+    if "ses" not in parts:
+        return {}
+    folder = next((one for one in labels.parents if one.name == f"sub-{parts['sub']}"), labels.parent)
+    return read_participants(folder / f"sub-{parts['sub']}_sessions.tsv", "session_id").get(f"ses-{parts['ses']}", {})
 
 
 def _images(labels: Path, identifier: str) -> dict[str, Path]:
