@@ -131,6 +131,9 @@ def test_the_card_has_one_section_and_keeps_the_rest(tmp_path: Path) -> None:
     assert "stale" not in text
     assert "## Limits\nmany" in text
     assert "| labels | 20 | 0 | 0.0%" in text
+    assert text.rstrip().endswith("Below the limit.")
+    copying = told_of(record_of({"generated": [0.9] * 20}, {}), audit)
+    assert "\n**Above the limit:** 20 of 20 label maps are copies" in section(copying)
     assert "t0" not in text, "no name of a person stands in the card"
 
 

@@ -38,8 +38,7 @@ def section(told: Mapping[str, Any]) -> str:
             f"| {likeness} | {one['held_out_copies']} of {one['held_out']} |"
         )
     lines += ["", _membership(told["membership"]), _canaries(told["canaries"]), ""]
-    words = verdict(told)
-    lines.append(f"**{words}**" if told["above_limit"] else words)
+    lines.append(verdict(told).replace("Above the limit:", "**Above the limit:**"))
     return "\n".join(lines) + "\n"
 
 
