@@ -168,14 +168,15 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
     Raises:
         PathosynthError: the folder holds another run, or the only source failed.
     """
+    own = plan.given is not None  # the plan says itself what its tasks rest on
     record = RunRecord.begin(
-        options.out, plan.command, plan.config, options.seed, [*plan.inputs, *_named_files(plan.config)],
-        device=plan.device, overwrite=options.overwrite,
-        sources={task.case: Source() if plan.given else _source(task) for task in plan.tasks},
+        options.out, plan.command, plan.config, options.seed,
+        [*plan.inputs, *(() if own else _named_files(plan.config))], device=plan.device, overwrite=options.overwrite,
+        sources={task.case: Source() if own else _source(task) for task in plan.tasks},
     )  # fmt: skip
     first_error: Exception | None = None
-    given = plan.given or (lambda task: {})
-    waiting = [task for task in plan.tasks if not record.done(task.case, **given(task))]
+    rests = {task.case: plan.given(task) for task in plan.tasks} if plan.given else {}
+    waiting = [task for task in plan.tasks if not record.done(task.case, **rests.get(task.case, {}))]
     if plan.prepare is not None:
         plan.prepare(waiting)
     for task, result in _results(waiting, plan.work, options):
