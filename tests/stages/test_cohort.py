@@ -225,3 +225,9 @@ def test_cases_that_would_share_a_name_are_refused():
     cases = [Case(case=name, subject=name, scheme="kcl8") for name in ("a_b", "a-b")]
     with pytest.raises(InputError, match=r"'a_b' and 'a-b' would both become 'aBOne01'"):
         draw_cohort(cases, MIXED.model_copy(update={"kinds": MIXED.kinds[:1]}), 0)
+
+
+def test_names_that_differ_in_upper_and_lower_case_alone_are_refused():
+    cases = [Case(case=name, subject=name, scheme="kcl8") for name in ("a-b", "ab")]
+    with pytest.raises(InputError, match=r"'a-b' and 'ab' would both become 'abOne01'"):
+        draw_cohort(cases, MIXED.model_copy(update={"kinds": MIXED.kinds[:1]}), 0)

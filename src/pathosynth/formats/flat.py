@@ -30,7 +30,7 @@ def read(root: Path, config: Config) -> list[Case]:
     """Pair label maps ``STEM_dseg.nii.gz`` with images ``STEM_T2w.nii.gz`` (any BIDS contrast).
 
     A ``participants.tsv`` beside them gives age (columns ga_weeks, age_weeks, age_years or age), pathology and severity
-    (a JSON object of measurements), by STEM or by its ``sub-`` entity.
+    (a JSON object of measurements, or one grade), by STEM or by its ``sub-`` entity.
 
     Raises:
         InputError: the folder or its label maps are missing, two label maps share the images of one stem, or a file

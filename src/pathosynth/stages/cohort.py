@@ -17,7 +17,7 @@ from pathosynth.data.cases import Case
 from pathosynth.runs.errors import InputError
 from pathosynth.runs.seeds import case_seed, numpy_generator
 from pathosynth.stages.distributions import distributions, fixed
-from pathosynth.stages.naming import child_name
+from pathosynth.stages.naming import child_name, claim
 from pathosynth.stages.recipes import Kind, Part, Pool, Recipe
 
 
@@ -152,12 +152,11 @@ def _deal(kinds_of: dict[str, tuple[str, ...]], recipe: Recipe, rng: np.random.G
 def _named(cases: Sequence[Case], dealt: dict[str, list[str]]) -> dict[str, tuple[Case, str]]:
     """Parent and kind by the name of the variant: parent's name + kind + number, letters and digits only."""
     made: dict[str, tuple[Case, str]] = {}
-    taken: dict[str, str] = {}  # some disks do not tell upper from lower case
+    taken: dict[str, str] = {}
     for parent in cases:
         for number, kind in enumerate(dealt[parent.case], start=1):
             name = child_name(parent.case, kind, number)
-            if (other := taken.setdefault(name.lower(), parent.case)) != parent.case:
-                raise InputError(f"Cases '{other}' and '{parent.case}' would both become '{name}'. Rename one.")
+            claim(taken, name, parent.case)
             made[name] = (parent, kind)
     return made
 

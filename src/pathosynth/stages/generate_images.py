@@ -23,7 +23,7 @@ from pathosynth.stages import inputs, outputs
 from pathosynth.stages.audits import audited
 from pathosynth.stages.batch import Options, Plan, Result
 from pathosynth.stages.models import DEFAULT_MODEL, Found, device_for, find_model, folders_of, load_generator, render
-from pathosynth.stages.naming import child_name
+from pathosynth.stages.naming import child_name, claim
 from pathosynth.stages.provenance import people
 from pathosynth.stages.seed_choice import Choosing, Chosen, write_seeds
 
@@ -142,13 +142,12 @@ def renderings(cases: Sequence[Case], parents: Sequence[Case], per_case: int, ru
         InputError: two images would get the same name.
     """
     by_name, made = {case.case: case for case in parents}, dict[str, Rendered]()
-    taken: dict[str, str] = {}  # some disks do not tell upper from lower case
+    taken: dict[str, str] = {}
     for case in cases:
         for number in range(1, per_case + 1):
             keeps = case.origin != "real" and per_case == 1
             name = child_name(case.case) if keeps else child_name(case.case, "Generated", number)
-            if (other := taken.setdefault(name.lower(), case.case)) != case.case:
-                raise InputError(f"Cases '{other}' and '{case.case}' would both become '{name}'. Rename one.")
+            claim(taken, name, case.case)
             made[name] = Rendered(name, case, by_name.get(case.parent), case_seed(run_seed, name, "image"))
     return list(made.values())
 

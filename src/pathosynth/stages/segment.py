@@ -73,7 +73,9 @@ def plan(cases: Sequence[Case], segmentation: Segmentation, options: Options, wa
         makes=f"{len(cases)} predicted label maps with {trains}"
         + (f"; {tables.left_out} training cases of split 'test' are left out" if tables and tables.left_out else ""),
         device=machine.device,
-        prepare=functools.partial(_prepare, segmentation=segmentation, options=options, machine=machine, watch=watch),
+        prepare=functools.partial(
+            _prepare, segmentation=segmentation, options=options, machine=machine, watch=watch, people=people
+        ),
     )
 
 
@@ -90,8 +92,9 @@ def collect(task: OneCase, *, segmentation: Segmentation, out: Path, people: Map
 
 
 def _prepare(
-    waiting: Sequence[OneCase], *, segmentation: Segmentation, options: Options, machine: Machine, watch: Watch
-) -> None:
+    waiting: Sequence[OneCase], *, segmentation: Segmentation, options: Options, machine: Machine, watch: Watch,
+    people: Mapping[str, str],
+) -> None:  # fmt: skip
     """Train to the end, write the segmenter's record, predict what waits."""
     kept = options.out / FOLDER
     if segmentation.tables is not None:
@@ -107,7 +110,6 @@ def _prepare(
                 module.train(data, config, kept, seed=options.seed, machine=machine, notice=notice, **ready)
     write_segmenter(kept, segmentation.recorded(options.seed))
     if segmentation.folder is not None and waiting:
-        people = {task.case: task.row.subject for task in waiting}
         _predict(waiting, segmentation, segmentation.asked(options.out, people), machine)
 
 

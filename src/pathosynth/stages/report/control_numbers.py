@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pathosynth.data.measurements import RATIO
+from pathosynth.data.measurements import RATIO, VENTRICLES
 from pathosynth.stages.report.describe import describe, spearman
 from pathosynth.stages.report.errors import errors
 
@@ -56,7 +56,7 @@ def _strength(rows: Rows) -> dict[str, Any]:
 
 def _correlations(rows: Rows) -> dict[str, float | None]:
     c = _column(rows, "c")
-    return {name: spearman(c, _column(rows, name)) for name in (RATIO, "ventricle_ml")}
+    return {name: spearman(c, _column(rows, name)) for name in (RATIO, VENTRICLES)}
 
 
 def _missed(rows: Rows) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _missed(rows: Rows) -> dict[str, Any]:
 
 
 def _point(rows: Rows) -> dict[str, Any]:
-    found = {name: describe(_column(rows, name)) for name in ("c_got", RATIO, "ventricle_ml")}
+    found = {name: describe(_column(rows, name)) for name in ("c_got", RATIO, VENTRICLES)}
     few = {name: {key: values[key] for key in ("mean", "sd", "min", "max")} for name, values in found.items()}
     return {**few, **_quality(rows)}
 

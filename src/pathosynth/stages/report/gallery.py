@@ -10,7 +10,7 @@ import pydantic
 
 from pathosynth.data.cases import Case, write_cases
 from pathosynth.data.labels import load_scheme
-from pathosynth.data.measurements import AGES, RATIO, check_names, measure, unit
+from pathosynth.data.measurements import AGES, RATIO, VENTRICLES, check_names, measure, unit
 from pathosynth.runs.config import Config as BaseConfig
 from pathosynth.runs.errors import ConfigError, InputError
 from pathosynth.runs.record import RunRecord
@@ -25,7 +25,6 @@ from pathosynth.stages.report.planes import Head
 from pathosynth.stages.report.source import Source, cases_of, only
 
 NAME = "gallery"
-VOLUME = "ventricle_ml"
 
 
 class Config(BaseConfig):
@@ -68,7 +67,7 @@ def _case_plan(source: Source, config: Config) -> Plan:
         if without:
             raise ConfigError(f"--measure {by}: not known of {', '.join(without[:5])}. Choose another, or add it.")
     scheme = inputs.one_scheme(cases)
-    names = tuple(dict.fromkeys(name for name in (by, VOLUME) if name not in AGES))
+    names = tuple(dict.fromkeys(name for name in (by, VENTRICLES) if name not in AGES))
     check_names(names, scheme)
     return Plan(
         command=f"report {NAME}",
@@ -137,12 +136,12 @@ def _finish_maps(out: Path, record: RunRecord, *, making: Making) -> None:
     cases = [kept_case(name, row, out / entries[name]["files"][0], making.labelling.scheme) for name, row in maps]
     write_cases(out / inputs.TABLE, cases)
     words = [
-        (f"c = {row['c']:g}", f"got {row['c_got']:.2f}", f"{row[VOLUME]:.1f} mL",
+        (f"c = {row['c']:g}", f"got {row['c_got']:.2f}", f"{row[VENTRICLES]:.1f} mL",
          *(["beyond range"] if row["beyond"] else []), *(["fails checks"] if not row["passed"] else []))
         for _, row in maps
     ]  # fmt: skip
     rows = [{"case": name, **row} for name, row in maps]
-    drawn = [{key: row[key] for key in ("case", "c", "c_got", RATIO, VOLUME, "passed")} for row in rows]
+    drawn = [{key: row[key] for key in ("case", "c", "c_got", RATIO, VENTRICLES, "passed")} for row in rows]
     found = {"figure": NAME, "by": "c", "unit": "ratio", "guidance": rows[0]["guidance"], "rows": drawn}
     publish(out, NAME, draw([_shown(case, text, "") for case, text in zip(cases, words, strict=True)]), rows, found)
 
@@ -162,9 +161,9 @@ def spread(values: Sequence[float], number: int) -> list[int]:
 
 
 def _words(measured: dict[str, float], by: str) -> tuple[str, ...]:
-    names = dict.fromkeys((by, VOLUME))
+    names = dict.fromkeys((by, VENTRICLES))
     units = {name: "" if unit(name) == "ratio" else f" {unit(name)}" for name in names}
-    titles = {RATIO: "ratio ", VOLUME: ""}
+    titles = {RATIO: "ratio ", VENTRICLES: ""}
     return tuple(f"{titles.get(name, '')}{measured[name]:.3g}{units[name]}" for name in names)
 
 

@@ -11,7 +11,7 @@ from pathosynth.checks import run_checks
 from pathosynth.data.cases import Case
 from pathosynth.data.findings import CheckInput, Finding
 from pathosynth.data.labels import LabelScheme, load_scheme
-from pathosynth.data.measurements import RATIO, measure
+from pathosynth.data.measurements import HEAD, RATIO, VENTRICLES, measure
 from pathosynth.data.nifti import write_labels
 from pathosynth.data.volume import Volume
 from pathosynth.runs.config import build_config
@@ -31,7 +31,7 @@ OPEN_LOOP = {"closed_loop": False, "candidates": 1, "beyond": "guide", "tidy": F
 LABEL_CHECKS = ("geometry", "islands", "nesting", "sides")
 """What maps without an image are judged by, where nothing else is asked for."""
 
-MEASURED = (RATIO, "ventricle_ml", "intracranial_ml")
+MEASURED = (RATIO, VENTRICLES, HEAD)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def make_map(task: Point, making: Making) -> dict[str, Any]:
     row = {
         "guidance": task.guidance, "c": task.c, "number": task.number, "seed": seed, "beyond": not 0 <= task.c <= 1,
         "asked_ratio": asked, "c_got": (found[RATIO] - low) / (high - low),
-        "error_ml": (found[RATIO] - asked) * found["intracranial_ml"], **found, "attempts": made.attempts,
+        "error_ml": (found[RATIO] - asked) * found[HEAD], **found, "attempts": made.attempts,
     }  # fmt: skip
     if making.keep is None:
         return {"map": row}
@@ -192,7 +192,7 @@ def judged(labels: Volume, scheme: LabelScheme, checks: Sequence[str]) -> dict[s
 
 def kept_case(name: str, row: Mapping[str, Any], file: Path, scheme: str) -> Case:
     """Row of the case table of a map that was kept."""
-    severity = {key: row[key] for key in ("guidance", "c", "asked_ratio", RATIO, "ventricle_ml")}
+    severity = {key: row[key] for key in ("guidance", "c", "asked_ratio", RATIO, VENTRICLES)}
     return Case(case=name, subject=name, origin="generated", severity=severity, scheme=scheme, seed=row["seed"],
                 labels=file.absolute())  # fmt: skip
 
