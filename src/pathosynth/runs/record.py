@@ -62,6 +62,7 @@ class RunRecord:
     def begin(
         cls, out: Path, command: str, config: dict[str, Any], seed: int, inputs: Sequence[Path], *,
         device: str = "cpu", overwrite: bool = False, sources: Mapping[str, Source] | None = None,
+        redo: bool = False,
     ) -> "RunRecord":  # fmt: skip
         """Open the record of a folder: a new one, or the older one of the same command, config, seed and inputs.
 
@@ -76,6 +77,7 @@ class RunRecord:
             overwrite: replace an older run; the files it lists are removed once this one is complete.
             sources: what every case of the run is made from. A finished case that was made from something else is
                 refused, and one that failed and is no case of the run any more is forgotten.
+            redo: take such a finished case for not done instead.
 
         Raises:
             ConfigError: the folder holds another run, or files of unknown origin, and `overwrite` is false; or it
@@ -98,7 +100,7 @@ class RunRecord:
                 f"{out}: expected an empty folder or one with a {FILE_NAME}, found other files. {_WAY_OUT}"
             )
         elif older is not None:
-            _refuse_other_run(out, older, asked, hashes, origins)
+            _refuse_other_run(out, older, asked, hashes, {} if redo else origins)
         past = older or {}
         content = {
             "format": FORMAT,
@@ -121,17 +123,11 @@ class RunRecord:
         record._write()
         return record
 
-    def done(self, case: str, **facts: Any) -> bool:
-        """Whether a case is finished, kept or rejected, and its files are still there; failed ones are retried.
-
-        Args:
-            case: identifier in the case table.
-            **facts: of what `finish_case` was given, those that must still hold, or the case is to be done again.
-        """
+    def done(self, case: str) -> bool:
+        """Whether a case is finished, kept or rejected, of what it is made from now, and its files are still there."""
         entry = self.content["cases"].get(case, {})
         there = all((self.path.parent / name).is_file() for name in entry.get("files", []))
-        holds = all(entry.get(name) == value for name, value in facts.items())
-        return entry.get("outcome") in ("done", "rejected") and there and holds
+        return entry.get("outcome") in ("done", "rejected") and there and _same_origin(case, entry, self.origins)
 
     def finish_case(self, case: str, outcome: Outcome = "done", message: str = "", **facts: Any) -> None:
         """Write down how a case ended; call it after the case's files are complete.
@@ -214,6 +210,12 @@ def _origin(source: Source, hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(json_text([*source.facts, read]).encode()).hexdigest()[:16]
 
 
+def _same_origin(case: str, entry: Mapping[str, Any], origins: Mapping[str, str]) -> bool:
+    """Whether an entry was made from what its case is made from now; what nobody said is no difference."""
+    now = origins.get(case)
+    return now is None or entry.get("made_from", now) == now
+
+
 def _refuse_other_run(
     out: Path, older: dict[str, Any], asked: dict[str, Any], hashes: dict[str, str], origins: Mapping[str, str]
 ) -> None:
@@ -224,9 +226,7 @@ def _refuse_other_run(
         differences += [
             f"case '{case}' was made from other files, or from a row with another age, subject, split or severity"
             for case, entry in older["cases"].items()
-            if entry["outcome"] != "failed"
-            and case in origins
-            and entry.get("made_from", origins[case]) != origins[case]
+            if entry["outcome"] != "failed" and not _same_origin(case, entry, origins)
         ]
     if older["command"] != asked["command"]:
         differences = differences[:1]

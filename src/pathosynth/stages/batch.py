@@ -84,8 +84,8 @@ class Plan:
         prepare: called once before the first task with the tasks that are not finished; None where nothing is shared.
             What it makes stays, so the folder keeps its record even when every task fails.
         facts: what else the finished record says; it does not count when a run is resumed.
-        given: facts of a task that its result rests on and that the result tells too; a finished task of which they are
-            others now is done again. None where a finished task that was made from other rows or files is refused.
+        redo: whether a finished task that was made from other rows or files is done again; else it is refused, and
+            files that `config` names count as `inputs` do.
     """
 
     command: str
@@ -100,7 +100,7 @@ class Plan:
     part: str = ""
     prepare: Callable[[Sequence[Any]], None] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    given: Callable[[Any], dict[str, Any]] | None = None
+    redo: bool = False
 
     def described(self) -> dict[str, Any]:
         """The plan as JSON-able facts, for ``--dry-run``."""
@@ -168,15 +168,13 @@ def execute(plan: Plan, options: Options, notice: Notice = lambda case, result: 
     Raises:
         PathosynthError: the folder holds another run, or the only source failed.
     """
-    own = plan.given is not None  # the plan says itself what its tasks rest on
+    named = () if plan.redo else _named_files(plan.config)
     record = RunRecord.begin(
-        options.out, plan.command, plan.config, options.seed,
-        [*plan.inputs, *(() if own else _named_files(plan.config))], device=plan.device, overwrite=options.overwrite,
-        sources={task.case: Source() if own else _source(task) for task in plan.tasks},
+        options.out, plan.command, plan.config, options.seed, [*plan.inputs, *named], device=plan.device,
+        overwrite=options.overwrite, sources={task.case: _source(task) for task in plan.tasks}, redo=plan.redo,
     )  # fmt: skip
     first_error: Exception | None = None
-    rests = {task.case: plan.given(task) for task in plan.tasks} if plan.given else {}
-    waiting = [task for task in plan.tasks if not record.done(task.case, **rests.get(task.case, {}))]
+    waiting = [task for task in plan.tasks if not record.done(task.case)]
     if plan.prepare is not None:
         plan.prepare(waiting)
     for task, result in _results(waiting, plan.work, options):

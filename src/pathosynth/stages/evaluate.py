@@ -21,7 +21,7 @@ from pathosynth.metrics.mask_pair import MaskPair, mask_pairs
 from pathosynth.metrics.statistics import DRAWS, FEWEST
 from pathosynth.runs.config import Config
 from pathosynth.runs.errors import ConfigError, InputError
-from pathosynth.runs.files import json_text, sha256, write_text
+from pathosynth.runs.files import json_text, write_text
 from pathosynth.runs.record import RunRecord
 from pathosynth.stages import outputs, score_tables, subgroups
 from pathosynth.stages.batch import Options, Plan, Result
@@ -111,17 +111,8 @@ def plan(source: Path, predicted: Sequence[str], evaluation: Evaluation, options
         finish=functools.partial(_finish, tasks=tasks, wishes=wishes, origins=origins),
         memory_gib=outputs.memory_gib(reference, BYTES_PER_VOXEL),
         makes=f"scores of {len(structures)} structures in {len(tasks)} predictions of {len(arms)} arms",
-        given=compared,
+        redo=True,
     )
-
-
-def compared(task: Scored) -> dict[str, Any]:
-    """What is judged, for the run record: schemes and digests. A prediction may have gone or lie elsewhere since."""
-
-    def told(case: Case | None) -> list[str] | None:
-        return [case.scheme, sha256(case.labels)] if case and case.labels and case.labels.is_file() else None
-
-    return {"compared": {"reference": told(task.reference), "prediction": told(task.prediction)}}
 
 
 def _groups(scheme: LabelScheme) -> list[str]:
@@ -152,7 +143,6 @@ def score(task: Scored, *, scheme: LabelScheme, structures: Mapping[str, tuple[i
     facts = {
         "diagonal_mm": float(np.linalg.norm(np.array(reference.shape) * reference.spacing_mm)),
         "scores": {name: _scores(pair) for name, pair in pairs},
-        **compared(task),
     }
     return Result("done" if task.prediction else "failed", "" if task.prediction else NO_PREDICTION, facts)
 
